@@ -1,0 +1,105 @@
+/*
+ * loop - the one epoll loop: descriptors, timers, signals, later.
+ *
+ * What is watched is a record's descriptor; epoll's data is the record's
+ * index and serial. A record that ends inside a callback makes whatever
+ * events of it are still in the batch stale by its serial, so removal is safe
+ * anywhere and its owner may free itself at once. The cost of a round does not
+ * grow with the number of idle watches.
+ *
+ * Timers are a heap in here (milliseconds, CLOCK_MONOTONIC), embedded in
+ * their owners; one that is set in a round does not run in it. Signals come
+ * by signalfd. Nothing blocks in a callback; a debug build names the callback
+ * that took over 1 ms.
+ */
+#ifndef USHER_BASE_LOOP_H
+#define USHER_BASE_LOOP_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/queue.h>
+
+struct loop;
+
+/* EVENTS are epoll's. ARG is the owner. */
+typedef void loop_fn(void *arg, uint32_t events);
+
+/* Needs record_open or record_adopt before. ADOPT: the epoll descriptor is
+ * already at its role. Returns 0 or -errno. */
+int loop_open(struct loop **out, bool adopt);
+void loop_close(struct loop **l);
+
+/* Runs until loop_stop; the callbacks' round ends first. Returns 0 or
+ * -errno. */
+int loop_run(struct loop *l);
+void loop_stop(struct loop *l);
+
+/* Milliseconds of CLOCK_MONOTONIC at the start of this round (cheap), and
+ * now in microseconds (a system call of the vdso). */
+int64_t loop_now(const struct loop *l);
+int64_t loop_us(void);
+
+/*
+ * Watches descriptor SLOT of record INDEX. All descriptors of a record share
+ * FN and ARG. Returns 0 or -errno.
+ */
+int loop_watch(struct loop *l, int index, int slot, uint32_t events,
+	       loop_fn *fn, void *arg);
+/* Other EVENTS for a watched descriptor; 0 looks away. */
+int loop_change(struct loop *l, int index, int slot, uint32_t events);
+/* After a take-over, whose epoll descriptor watches already: who is called. */
+void loop_attach(struct loop *l, int index, loop_fn *fn, void *arg);
+/* Stops watching; needed only when the record goes on without it. */
+void loop_unwatch(struct loop *l, int index, int slot);
+
+/* A timer is its owner's; zeroed is unset. */
+struct timer {
+	int64_t due;		/* ms, CLOCK_MONOTONIC */
+	uint64_t seq;
+	uint32_t pos;		/* in the heap, from 1; 0: unset */
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+/* Calls FN once in MS milliseconds at the earliest (0: in the next round),
+ * and replaces what T was set to. */
+void timer_set(struct loop *l, struct timer *t, int64_t ms,
+	       void (*fn)(void *arg), void *arg);
+/* Unset or not: unset afterwards. */
+void timer_cancel(struct loop *l, struct timer *t);
+static inline bool timer_is_set(const struct timer *t)
+{
+	return t->pos != 0;
+}
+
+/* A task runs once after this round's callbacks; zeroed is unset. */
+struct task {
+	TAILQ_ENTRY(task) entry;
+	bool set;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+void task_set(struct loop *l, struct task *t, void (*fn)(void *arg), void *arg);
+void task_cancel(struct loop *l, struct task *t);
+
+/* SIGNO is blocked and comes through FN. SIGCHLD is the loop's own. */
+typedef void signal_fn(void *arg, const struct signalfd_siginfo *si);
+int loop_signal(struct loop *l, int signo, signal_fn *fn, void *arg);
+
+/*
+ * As PID 1 or subreaper: children that nobody here started are reaped, save
+ * those for whom KNOWN says true (their pidfd tells). NULL: all are unknown.
+ */
+void loop_reap(struct loop *l, bool (*known)(void *arg, pid_t pid), void *arg);
+
+/* Rounds, events, callbacks over 1 ms (a debug build counts those). */
+struct loop_stats {
+	uint64_t rounds, events, slow;
+	uint32_t timers;
+};
+void loop_stats(const struct loop *l, struct loop_stats *out);
+
+#endif

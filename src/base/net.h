@@ -1,0 +1,85 @@
+/*
+ * net - sockets: listening and connecting, TCP and Unix, options set in the
+ * order in which they act.
+ *
+ * Buffer sizes are set before connect and before listen. A refused option is
+ * a warning told through NOTE, not a failure. The in-loop connect is relay's;
+ * here are listening and the connect of client commands, which may wait but
+ * honour a deadline at each stage (after Postfix's inet_connect, inet_listen,
+ * unix_connect, unix_listen and timed_connect).
+ */
+#ifndef USHER_BASE_NET_H
+#define USHER_BASE_NET_H
+
+#include "base/addr.h"
+
+/* Gets one line about an option that was refused or an address skipped. */
+typedef void net_note_fn(void *arg, const char *text);
+
+struct net_note {
+	net_note_fn *fn;	/* NULL: nobody listens */
+	void *arg;
+};
+
+/*
+ * Binds and listens on NAME, one of A's (A->names[i]); datagram kinds are
+ * bound only. The descriptor is non-blocking, numbered RECORD_LOW or more,
+ * without close-on-exec. Unix paths: missing parents are made 0755; a stale
+ * socket (connect refused) is replaced by a temporary name and rename; a
+ * living one is -EADDRINUSE; anything else at the path is -EEXIST. Mode,
+ * owner and group are set before the path is visible. Returns the descriptor
+ * or -errno.
+ */
+int net_listen(const struct addr *a, const struct addr_name *name,
+	       const struct net_note *note);
+
+/* Sets those options of A that a live socket can change (backlog, buffers,
+ * nodelay, keepalive, defer, mode, owner). 0 or -errno of the first. */
+int net_apply(int fd, const struct addr *a, const struct net_note *note);
+
+/* A socket for connecting to NAME: non-blocking, close-on-exec as CLOEXEC,
+ * options and source= set. Descriptor or -errno. */
+int net_socket(const struct addr *a, const struct addr_name *name,
+	       bool cloexec, const struct net_note *note);
+
+/* The stages at which a client can fail. */
+enum net_stage {
+	NET_RESOLVE, NET_CONNECT, NET_WRITE, NET_ANSWER,
+};
+const char *net_stage_name(enum net_stage s);
+
+/*
+ * Connects within MS (-1: no limit) for each address, all of A tried in
+ * order, families that can't be used skipped and told. A Unix socket whose
+ * backlog is full is waited for until the deadline. The descriptor is
+ * close-on-exec and non-blocking. Returns it or -errno of the last address.
+ */
+int net_connect(struct addr *a, int64_t ms, const struct net_note *note);
+
+/* Writes all within MS; reads up to LEN bytes within MS (0: end). */
+int net_write(int fd, const void *buf, size_t len, int64_t ms);
+ssize_t net_read(int fd, void *buf, size_t len, int64_t ms);
+/* Waits until FD shows EVENTS (poll's). 1, 0 (deadline), -errno. */
+int net_wait(int fd, short events, int64_t ms);
+
+/*
+ * Who holds a TCP or UDP port or Unix path: "xinetd (pid 812)" in BUF, by
+ * sock_diag's inode and /proc/PID/fd. false: can't be found out.
+ */
+struct net_holder {
+	pid_t pid;
+	char name[32];
+};
+bool net_holder(const struct addr *a, const struct addr_name *name,
+		struct net_holder *out);
+
+/* Accept queue's depth and limit of a listening socket (TCP_INFO, unix_diag
+ * by inode). 0 or -errno. */
+struct net_queue {
+	uint32_t depth, max;
+	uint64_t drops;		/* a datagram socket's, by SO_MEMINFO */
+};
+int net_queue(int fd, struct net_queue *out);
+
+
+#endif

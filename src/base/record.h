@@ -1,0 +1,188 @@
+/*
+ * record - what each long-lived descriptor is, and whose, in a memfd.
+ *
+ * Everything that is watched or kept (doors, queues, workers, relays, half
+ * requests, control clients) is a record: a fixed struct in shared memory
+ * that outlives this process. An upgrade (execve), a crash and a restart all
+ * go on from the same records, worked on in place; nothing is converted or
+ * saved when the moment comes. So:
+ *
+ * - Descriptor NUMBERS are the identity. They stay equal in whatever process
+ *   goes on, so epoll's own descriptor goes along, and its data is a record's
+ *   index and serial, never a pointer.
+ * - A record's descriptors have no close-on-exec flag. Children are started
+ *   by base/child alone, which closes what is not named.
+ * - A record is filled first and marked used last (record_commit), and
+ *   unmarked first when it ends (record_close).
+ * - What never changes is summed; what changes must be range-checked by who
+ *   takes it over. No pointers in here.
+ *
+ * Beside the records the state holds one block of counters and settings for
+ * each service (struct slot), and texts (the last good configuration).
+ * Numbers 3 to RECORD_LOW - 1 are roles, the same in every process.
+ */
+#ifndef USHER_BASE_RECORD_H
+#define USHER_BASE_RECORD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+
+/* Descriptors with a fixed number. */
+enum record_role {
+	ROLE_STATE = 3,	/* the memfd */
+	ROLE_EPOLL,
+	ROLE_SIGNAL,	/* signalfd */
+	ROLE_CHANNEL,	/* usher's and keeper's end of the pair in the store */
+	ROLE_IMAGE0,	/* this and the other image, by turns */
+	ROLE_IMAGE1,
+	ROLE_KEEPER0,	/* pidfds of the keepers, by turns */
+	ROLE_KEEPER1,
+	ROLE_NULL,	/* /dev/null */
+	ROLE_LOCK,	/* the lock beside the control socket */
+	ROLE_JOURNAL,
+	ROLE_RESERVE,	/* given up to be able to say no at EMFILE */
+	RECORD_LOW = 20,
+};
+
+enum record_kind {
+	RECORD_NONE,
+	RECORD_DOOR,	/* a listening or datagram socket, a FIFO */
+	RECORD_QUEUE,	/* pass: fd 0 ours, fd 1 the workers' */
+	RECORD_STATUS,	/* postfix: status channel, fd 0 ours, fd 1 theirs */
+	RECORD_FLOW,	/* postfix: the flow pipe */
+	RECORD_WORKER,	/* fd 0 its pidfd */
+	RECORD_OUTPUT,	/* a worker's stdout and stderr, read end */
+	RECORD_NOTIFY,	/* a worker's NOTIFY_SOCKET */
+	RECORD_READY,	/* a worker's readiness pipe or ack socket */
+	RECORD_CONN,	/* a connection that waits for something of ours */
+	RECORD_RELAY,	/* fd 0 client, 1 upstream, 2 to 5 pipes */
+	RECORD_REQUEST,	/* a trigger connection that is being read */
+	RECORD_RUN,	/* a trigger that waits or runs */
+	RECORD_CLIENT,	/* a control client */
+	RECORD_STORED,	/* a descriptor held for others */
+	RECORD_LEASE,	/* a door lent to a program, fd 0 its pidfd */
+	RECORD_WATCH,	/* inotify, resolver's and other wake-ups: rebuilt */
+	RECORD_KINDS,
+};
+
+#define RECORD_FDS  6
+#define RECORD_DATA 144
+
+struct record {
+	uint16_t magic, len, version, kind;
+	uint32_t sum;		/* of all above and below up to serial */
+	int32_t fd[RECORD_FDS];	/* -1: none */
+	uint32_t service;	/* slot number, RECORD_NOBODY: usher's own */
+	uint32_t arg;		/* the kind's own constant */
+	uint32_t serial;
+	_Atomic uint32_t used;	/* 0 free, 1 in use, 2 being closed */
+	uint64_t id;		/* pid, SO_COOKIE, trigger's number */
+	/* The kind's own; see the file that opens it for the struct. */
+	unsigned char data[RECORD_DATA] __attribute__((aligned(8)));
+};
+
+#define RECORD_NOBODY UINT32_MAX
+#define SLOT_NAME     48
+#define SLOT_DATA     976
+
+/* One service's block. DATA is struct slot_data of model/model.h. */
+struct slot {
+	char name[SLOT_NAME];	/* empty: free */
+	unsigned char data[SLOT_DATA] __attribute__((aligned(8)));
+};
+
+/* What of the whole process lives on. Written by daemon and continuity. */
+struct record_globals {
+	uint64_t born;		/* CLOCK_MONOTONIC, ms: of the first process */
+	uint64_t next_id;	/* triggers */
+	uint32_t generation;	/* one more at each start that took over */
+	_Atomic uint32_t owner;	/* generation whose keeper answers */
+	uint32_t phase;		/* of an upgrade: 0 none, 1 handed, 2 ready */
+	uint32_t image;		/* 0 or 1: which ROLE_IMAGE runs */
+	uint32_t pid;
+	uint32_t takeovers;	/* in a row that did not become ready */
+	uint32_t crashes, upgrades, backs;
+	uint32_t clean;		/* 1: nothing was in flight */
+	uint32_t log_level;	/* set on the control socket; 0: as the file */
+	uint32_t reserved[32];
+};
+
+/*
+ * Makes the memfd and maps it; room for MAX records (descriptors can't be
+ * more) and for SLOTS services. Returns 0 or -errno.
+ */
+int record_open(uint32_t max, uint32_t slots);
+
+/* Maps the state at ROLE_STATE that another process left; checks header and
+ * records as record_check does. Returns 0, or -EINVAL and why in *WHY. */
+int record_adopt(const char **why);
+
+/* Looks at a mapped state of SIZE bytes, changes nothing: NULL or why not.
+ * Serves the rehearsal of an upgrade, the take-over and the fuzzer. */
+const char *record_check(const void *state, size_t size);
+
+/* Unmaps and closes the memfd (an orderly end). */
+void record_shutdown(void);
+
+struct record_globals *record_globals(void);
+
+/*
+ * A new record of KIND, not yet committed. SERVICE is a slot or
+ * RECORD_NOBODY. Returns its index, or -ENFILE when all are taken.
+ */
+int record_new(enum record_kind kind, uint32_t service, uint32_t arg);
+
+/* Sums and marks it used: from here on a crash keeps it. */
+void record_commit(int index);
+
+struct record *record_at(int index);
+
+/* Its kind's own part as TYPE; the size is checked at compile time. */
+#define RECORD_AS(index, type)                                          \
+	({                                                              \
+		_Static_assert(sizeof(type) <= RECORD_DATA, #type);     \
+		(type *)(void *)record_at(index)->data;                 \
+	})
+
+/* Puts FD (or -1) at place SLOT of a record that is in use. What was there
+ * is not closed. The flag close-on-exec is taken from FD. */
+void record_set_fd(int index, int slot, int fd);
+
+/* Closes its descriptors from RECORD_LOW up and ends it. An index below 0 is
+ * ignored. */
+void record_close(int index);
+
+/* Ends the record, leaves its descriptors open: they are somebody else's. */
+void record_forget(int index);
+
+/* Each record in use of KIND (RECORD_NONE: any): FROM is -1 first, then what
+ * it returned; -1 at the end. */
+int record_next(enum record_kind kind, int from);
+
+/* How many are in use, and may be. */
+uint32_t record_count(void);
+uint32_t record_max(void);
+
+/* Moves FD to the fixed number ROLE. Returns 0 or -errno; FD is closed. */
+int record_role(int fd, enum record_role role);
+
+/* The slot named NAME, made when MAKE; or -ENOENT, or -ENOSPC. */
+int slot_find(const char *name, bool make);
+struct slot *slot_at(uint32_t index);
+/* Clears the slot; its number is free. */
+void slot_end(uint32_t index);
+uint32_t slot_max(void);
+
+/*
+ * A text of the state by NAME (31 bytes at most): configuration, JSON of
+ * small things. Set replaces it whole, by a second copy and a switch, so that
+ * a crash leaves the old or the new. Returns 0 or -ENOSPC. NULL ends it.
+ */
+int record_text_set(const char *name, const char *text, size_t len);
+const char *record_text(const char *name, size_t *len);
+
+#endif
