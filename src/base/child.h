@@ -13,6 +13,7 @@
 #define USHER_BASE_CHILD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
@@ -76,6 +77,13 @@ struct child_error {
  */
 pid_t child_start(const struct child_spec *spec, int *pidfd,
 		  struct child_error *err);
+
+/* How long child_start has held its caller up, in all (us). */
+int64_t child_blocked_us(void);
+
+/* What RLIMIT_NOFILE children get whose spec sets none: the one that this
+ * process was started with, before it raised its own. */
+void child_default_nofile(const struct rlimit *r);
 
 /* How a child ended. */
 struct child_exit {

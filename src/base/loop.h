@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/queue.h>
+#include <sys/signalfd.h>
 
 struct loop;
 
@@ -42,15 +43,19 @@ int64_t loop_now(const struct loop *l);
 int64_t loop_us(void);
 
 /*
- * Watches descriptor SLOT of record INDEX. All descriptors of a record share
- * FN and ARG. Returns 0 or -errno.
+ * Watches descriptor SLOT of record INDEX, which is committed. All
+ * descriptors of a record share FN and ARG. Returns 0 or -errno.
  */
-int loop_watch(struct loop *l, int index, int slot, uint32_t events,
-	       loop_fn *fn, void *arg);
+#define loop_watch(l, index, slot, events, fn, arg) \
+	loop_watch_named(l, index, slot, events, fn, arg, #fn)
+int loop_watch_named(struct loop *l, int index, int slot, uint32_t events,
+		     loop_fn *fn, void *arg, const char *name);
 /* Other EVENTS for a watched descriptor; 0 looks away. */
 int loop_change(struct loop *l, int index, int slot, uint32_t events);
 /* After a take-over, whose epoll descriptor watches already: who is called. */
-void loop_attach(struct loop *l, int index, loop_fn *fn, void *arg);
+#define loop_attach(l, index, fn, arg) loop_attach_named(l, index, fn, arg, #fn)
+void loop_attach_named(struct loop *l, int index, loop_fn *fn, void *arg,
+		       const char *name);
 /* Stops watching; needed only when the record goes on without it. */
 void loop_unwatch(struct loop *l, int index, int slot);
 
@@ -61,12 +66,14 @@ struct timer {
 	uint32_t pos;		/* in the heap, from 1; 0: unset */
 	void (*fn)(void *arg);
 	void *arg;
+	const char *name;
 };
 
 /* Calls FN once in MS milliseconds at the earliest (0: in the next round),
  * and replaces what T was set to. */
-void timer_set(struct loop *l, struct timer *t, int64_t ms,
-	       void (*fn)(void *arg), void *arg);
+#define timer_set(l, t, ms, fn, arg) timer_set_named(l, t, ms, fn, arg, #fn)
+void timer_set_named(struct loop *l, struct timer *t, int64_t ms,
+		     void (*fn)(void *arg), void *arg, const char *name);
 /* Unset or not: unset afterwards. */
 void timer_cancel(struct loop *l, struct timer *t);
 static inline bool timer_is_set(const struct timer *t)
@@ -80,9 +87,12 @@ struct task {
 	bool set;
 	void (*fn)(void *arg);
 	void *arg;
+	const char *name;
 };
 
-void task_set(struct loop *l, struct task *t, void (*fn)(void *arg), void *arg);
+#define task_set(l, t, fn, arg) task_set_named(l, t, fn, arg, #fn)
+void task_set_named(struct loop *l, struct task *t, void (*fn)(void *arg),
+		    void *arg, const char *name);
 void task_cancel(struct loop *l, struct task *t);
 
 /* SIGNO is blocked and comes through FN. SIGCHLD is the loop's own. */

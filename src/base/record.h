@@ -43,7 +43,6 @@ enum record_role {
 	ROLE_KEEPER1,
 	ROLE_NULL,	/* /dev/null */
 	ROLE_LOCK,	/* the lock beside the control socket */
-	ROLE_JOURNAL,
 	ROLE_RESERVE,	/* given up to be able to say no at EMFILE */
 	RECORD_LOW = 20,
 };
@@ -74,11 +73,11 @@ enum record_kind {
 
 struct record {
 	uint16_t magic, len, version, kind;
-	uint32_t sum;		/* of all above and below up to serial */
-	int32_t fd[RECORD_FDS];	/* -1: none */
+	uint32_t sum;		/* of what never changes: magic to serial */
 	uint32_t service;	/* slot number, RECORD_NOBODY: usher's own */
 	uint32_t arg;		/* the kind's own constant */
 	uint32_t serial;
+	int32_t fd[RECORD_FDS];	/* -1: none */
 	_Atomic uint32_t used;	/* 0 free, 1 in use, 2 being closed */
 	uint64_t id;		/* pid, SO_COOKIE, trigger's number */
 	/* The kind's own; see the file that opens it for the struct. */
@@ -176,6 +175,19 @@ struct slot *slot_at(uint32_t index);
 /* Clears the slot; its number is free. */
 void slot_end(uint32_t index);
 uint32_t slot_max(void);
+
+/*
+ * Buffers for bytes in flight (relays, half-read requests), in the state so
+ * that a crash keeps them. Last given back, first taken, so few pages are in
+ * use. Returns its number, or -ENOBUFS.
+ */
+#define RECORD_BUFFER 16384
+int record_buffer_new(void);
+void record_buffer_end(int number);
+char *record_buffer(int number);
+/* After a take-over: NUMBER is in use by a record. -EINVAL: there is no such
+ * buffer, or it is somebody's already. */
+int record_buffer_claim(int number);
 
 /*
  * A text of the state by NAME (31 bytes at most): configuration, JSON of

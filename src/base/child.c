@@ -1,0 +1,468 @@
+/*
+ * child - the one place where a process starts; see child.h.
+ *
+ * From clone to exec the child runs in our memory while we stand still. It
+ * must not touch what the C library keeps for threads, and not return: only
+ * raw system calls, and stores into struct start. All signals are blocked in
+ * us meanwhile, so no handler can run on the shared memory.
+ */
+#include "base/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/loop.h"
+#include "base/record.h"
+
+#define STACK_SIZE (256 * 1024)
+
+#if defined(__clang__) || defined(__GNUC__)
+#define NO_SANITIZE __attribute__((no_sanitize("address", "undefined")))
+#else
+#define NO_SANITIZE
+#endif
+
+/* The kernel's struct sigaction, for the raw call. */
+struct kernel_sigaction {
+	void *handler;
+	unsigned long flags;
+	void *restorer;
+	uint64_t mask;
+};
+
+struct start {
+	const struct child_spec *spec;
+	struct child_fd *fds;		/* a copy, sorted by from */
+	int nfds, top;
+	struct child_error err;
+};
+
+static struct {
+	int64_t blocked_us;
+	bool has_nofile;
+	struct rlimit nofile;
+	char *stack;
+	bool ignored[_NSIG];
+	bool looked;
+} ch;
+
+int64_t child_blocked_us(void)
+{
+	return ch.blocked_us;
+}
+
+void child_default_nofile(const struct rlimit *r)
+{
+	ch.has_nofile = true;
+	ch.nofile = *r;
+}
+
+/* ---- in the child ---- */
+
+NO_SANITIZE static int failed(struct start *s, const char *step, int error)
+{
+	s->err.step = step;
+	s->err.error = error;
+	return -1;
+}
+
+NO_SANITIZE static int check(struct start *s, const char *step, long result)
+{
+	return result < 0 ? failed(s, step, errno) : 0;
+}
+
+/* Dispositions that would survive exec go back to the default. */
+NO_SANITIZE static void default_signals(void)
+{
+	struct kernel_sigaction dfl = { 0 };
+	uint64_t none = 0;
+
+	for (int n = 1; n < _NSIG; n++)
+		if (ch.ignored[n])
+			syscall(SYS_rt_sigaction, n, &dfl, NULL, 8);
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, 8);
+}
+
+/*
+ * Takes a table of its own that ends with the highest number named, closes
+ * what lies between the named ones (the table may have been full), moves
+ * them up out of the targets' way and then to where they belong.
+ */
+NO_SANITIZE static int arrange_fds(struct start *s)
+{
+	int at = 0, above = 3, null = -1;
+	bool have[3] = { false, false, false };
+
+	if (syscall(SYS_close_range, s->top + 1, ~0u, CLOSE_RANGE_UNSHARE) < 0)
+		return failed(s, "close_range", errno);
+	for (int i = 0; i < s->nfds; i++) {
+		if (s->fds[i].from > at)
+			syscall(SYS_close_range, at, s->fds[i].from - 1, 0);
+		at = s->fds[i].from + 1;
+		if (s->fds[i].to >= above)
+			above = s->fds[i].to + 1;
+	}
+	if (s->nfds == 0)
+		syscall(SYS_close_range, 0, s->top, 0);
+	for (int i = 0; i < s->nfds; i++) {
+		int fd = (int)syscall(SYS_fcntl, s->fds[i].from,
+				      F_DUPFD_CLOEXEC, above);
+
+		if (fd < 0)
+			return failed(s, "dup", errno);
+		s->fds[i].from = fd;
+	}
+	for (int i = 0; i < s->nfds; i++) {
+		if (syscall(SYS_dup3, s->fds[i].from, s->fds[i].to, 0) < 0)
+			return failed(s, "dup", errno);
+		if (s->fds[i].to < 3)
+			have[s->fds[i].to] = true;
+	}
+	for (int fd = 0; fd < 3; fd++) {
+		if (have[fd])
+			continue;
+		if (null < 0)
+			null = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null",
+					    O_RDWR | O_CLOEXEC);
+		if (null < 0)
+			return failed(s, "open /dev/null", errno);
+		if (null == fd)
+			syscall(SYS_fcntl, fd, F_SETFD, 0);
+		else if (syscall(SYS_dup3, null, fd, 0) < 0)
+			return failed(s, "dup", errno);
+		if (null < 3)
+			null = -1;	/* is one of the three now */
+	}
+	return 0;
+}
+
+/* Descriptors that are no target have close-on-exec, or are what lay between
+ * the named ones and the targets: they go here. */
+NO_SANITIZE static void close_rest(const struct start *s)
+{
+	int top = 2;
+
+	for (int i = 0; i < s->nfds; i++)
+		if (s->fds[i].to > top)
+			top = s->fds[i].to;
+	for (int fd = 3; fd <= top; fd++) {
+		bool named = false;
+
+		for (int i = 0; i < s->nfds; i++)
+			named |= s->fds[i].to == fd;
+		if (!named)
+			syscall(SYS_close, fd);
+	}
+	syscall(SYS_close_range, top + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+}
+
+NO_SANITIZE static int write_oom(int value)
+{
+	char text[16];
+	int n = 0, v = value < 0 ? -value : value, fd, r = 0;
+	char digits[8];
+
+	if (value < 0)
+		text[n++] = '-';
+	for (int k = 0;; ) {
+		digits[k++] = (char)('0' + v % 10);
+		v /= 10;
+		if (v)
+			continue;
+		while (k > 0)
+			text[n++] = digits[--k];
+		break;
+	}
+	fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj",
+			  O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (syscall(SYS_write, fd, text, n) < 0)
+		r = -1;
+	syscall(SYS_close, fd);
+	return r;
+}
+
+NO_SANITIZE static int set_limits(struct start *s)
+{
+	const struct child_spec *c = s->spec;
+	bool nofile = false;
+
+	for (int i = 0; i < c->nlimits; i++) {
+		nofile |= c->limits[i].resource == RLIMIT_NOFILE;
+		if (syscall(SYS_prlimit64, 0, c->limits[i].resource,
+			    &c->limits[i].value, NULL) < 0)
+			return failed(s, "setrlimit", errno);
+	}
+	if (!nofile && ch.has_nofile &&
+	    syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &ch.nofile, NULL) < 0)
+		return failed(s, "setrlimit", errno);
+	return 0;
+}
+
+/* In the order in which each is still allowed; then looks that there is no
+ * way back. */
+NO_SANITIZE static int become(struct start *s)
+{
+	const struct child_identity *id = s->spec->identity;
+
+	if (s->spec->root &&
+	    (check(s, "chroot", syscall(SYS_chroot, s->spec->root)) < 0 ||
+	     check(s, "chdir /", syscall(SYS_chdir, "/")) < 0))
+		return -1;
+	if (id && id->set_user) {
+		if (check(s, "setgroups", syscall(SYS_setgroups, id->ngroups,
+						  id->groups)) < 0 ||
+		    check(s, "setgid", syscall(SYS_setresgid, id->gid,
+					       id->gid, id->gid)) < 0 ||
+		    check(s, "setuid", syscall(SYS_setresuid, id->uid,
+					       id->uid, id->uid)) < 0)
+			return -1;
+		if (id->uid != 0 &&
+		    syscall(SYS_setresuid, -1, 0, -1) == 0)
+			return failed(s, "setuid (root came back)", EPERM);
+	}
+	if (s->spec->directory &&
+	    check(s, "chdir", syscall(SYS_chdir, s->spec->directory)) < 0)
+		return -1;
+	if (id && id->no_new_privs &&
+	    check(s, "no_new_privs", syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS,
+					     1, 0, 0, 0)) < 0)
+		return -1;
+	return 0;
+}
+
+NO_SANITIZE static void write_pid(const struct child_spec *c)
+{
+	char digits[12];
+	char *p;
+	int n = 0;
+	long pid = syscall(SYS_getpid);
+
+	if (c->pid_env < 0)
+		return;
+	for (p = c->envp[c->pid_env]; *p != '='; p++)
+		;
+	for (; pid; pid /= 10)
+		digits[n++] = (char)('0' + pid % 10);
+	while (n > 0)
+		*++p = digits[--n];
+	*++p = 0;
+}
+
+NO_SANITIZE static int child_main(void *arg)
+{
+	struct start *s = arg;
+	const struct child_spec *c = s->spec;
+
+	if (c->session)
+		syscall(SYS_setsid);
+	default_signals();
+	if (arrange_fds(s) < 0)
+		goto fail;
+	if (c->nice &&
+	    check(s, "nice", syscall(SYS_setpriority, PRIO_PROCESS, 0,
+				     c->nice)) < 0)
+		goto fail;
+	if (c->oom_score_adjust != CHILD_OOM_KEEP &&
+	    check(s, "oom_score_adj", write_oom(c->oom_score_adjust)) < 0)
+		goto fail;
+	if (set_limits(s) < 0)
+		goto fail;
+	if (c->umask >= 0)
+		syscall(SYS_umask, c->umask);
+	if (become(s) < 0)
+		goto fail;
+	write_pid(c);
+	close_rest(s);
+	syscall(SYS_execve, c->program, c->argv, c->envp);
+	failed(s, "exec", errno);
+fail:
+	syscall(SYS_exit_group, 127);
+	__builtin_unreachable();
+}
+
+/* ---- in the parent ---- */
+
+static int by_from(const void *a, const void *b)
+{
+	return ((const struct child_fd *)a)->from -
+	       ((const struct child_fd *)b)->from;
+}
+
+static void look_at_signals(void)
+{
+	for (int n = 1; n < _NSIG && !ch.looked; n++) {
+		struct sigaction sa;
+
+		ch.ignored[n] = sigaction(n, NULL, &sa) == 0 &&
+				sa.sa_handler == SIG_IGN;
+	}
+	ch.ignored[SIGPIPE] = true;
+	ch.looked = true;
+}
+
+static int get_stack(struct child_error *err)
+{
+	void *p;
+
+	if (ch.stack)
+		return 0;
+	p = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (p == MAP_FAILED) {
+		*err = (struct child_error){ "mmap", errno };
+		return -errno;
+	}
+	ch.stack = p;
+	return 0;
+}
+
+/* The pidfd to a number that no role has, without close-on-exec. */
+static int raise_pidfd(int fd)
+{
+	int up;
+
+	if (fd >= RECORD_LOW) {
+		fcntl(fd, F_SETFD, 0);
+		return fd;
+	}
+	up = fcntl(fd, F_DUPFD, RECORD_LOW);
+	if (up < 0)
+		return fd;
+	close(fd);
+	return up;
+}
+
+static pid_t start(struct start *s, int *pidfd)
+{
+	int flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD |
+		    SIGCHLD;
+	int64_t began = loop_us();
+	sigset_t all, old;
+	pid_t pid;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	pid = clone(child_main, ch.stack + STACK_SIZE, flags, s, pidfd);
+	if (pid < 0)
+		s->err = (struct child_error){ "fork", errno };
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	ch.blocked_us += loop_us() - began;
+#ifdef USHER_DEBUG
+	/* A child that changed its user took this away from our memory. */
+	prctl(PR_SET_DUMPABLE, 1);
+#endif
+	return pid;
+}
+
+pid_t child_start(const struct child_spec *spec, int *pidfd,
+		  struct child_error *err)
+{
+	struct child_fd fds[CHILD_FDS];
+	struct start s = { .spec = spec, .fds = fds, .nfds = spec->nfds };
+	pid_t pid;
+	int fd = -1;
+
+	*pidfd = -1;
+	*err = (struct child_error){ 0 };
+	if (spec->nfds > CHILD_FDS) {
+		*err = (struct child_error){ "descriptors", E2BIG };
+		return -E2BIG;
+	}
+	memcpy(fds, spec->fds, sizeof(*fds) * (size_t)spec->nfds);
+	qsort(fds, (size_t)spec->nfds, sizeof(*fds), by_from);
+	s.top = spec->nfds ? fds[spec->nfds - 1].from : 2;
+	if (s.top < 2)
+		s.top = 2;
+	look_at_signals();
+	if (get_stack(err) < 0)
+		return -err->error;
+	pid = start(&s, &fd);
+	if (pid >= 0 && s.err.step) {	/* it left before exec: reap it */
+		siginfo_t si;
+
+		waitid(P_PID, (id_t)pid, &si, WEXITED);
+		fd_closep(&fd);
+	}
+	*err = s.err;
+	if (s.err.step)
+		return -s.err.error;
+	*pidfd = raise_pidfd(fd);
+	return pid;
+}
+
+/* ---- how it ended ---- */
+
+/* linux/pidfd.h has these from 6.15 on; Debian 12's has not. */
+struct pidfd_info_exit {
+	uint64_t mask, cgroup;
+	uint32_t pid, tgid, ppid, ids[8];
+	int32_t exit_code;
+};
+#define PIDFD_EXIT     (1u << 3)
+#define PIDFD_GET_EXIT _IOWR(0xFF, 11, struct pidfd_info_exit)
+
+/* Not our child: an earlier process started it. */
+static int reap_strange(int pidfd, struct child_exit *out)
+{
+	struct pidfd_info_exit info = { .mask = PIDFD_EXIT };
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	if (poll(&p, 1, 0) < 1)
+		return 0;
+	if (ioctl(pidfd, PIDFD_GET_EXIT, &info) < 0 ||
+	    !(info.mask & PIDFD_EXIT))
+		return 1;
+	out->known = true;
+	out->signaled = WIFSIGNALED(info.exit_code);
+	out->status = out->signaled ? WTERMSIG(info.exit_code)
+				    : WEXITSTATUS(info.exit_code);
+	return 1;
+}
+
+int child_reap(int pidfd, struct child_exit *out)
+{
+	siginfo_t si = { 0 };
+
+	*out = (struct child_exit){ 0 };
+	if (syscall(SYS_waitid, P_PIDFD, pidfd, &si, WEXITED | WNOHANG,
+		    &out->usage) < 0)
+		return errno == ECHILD ? reap_strange(pidfd, out) : -errno;
+	if (si.si_pid == 0)
+		return 0;
+	out->known = true;
+	out->signaled = si.si_code != CLD_EXITED;
+	out->status = si.si_status;
+	return 1;
+}
+
+const char *child_exit_text(const struct child_exit *e, char *buf, size_t len)
+{
+	if (!e->known)
+		snprintf(buf, len, "ended, its status is unknown");
+	else if (e->signaled)
+		snprintf(buf, len, "was killed by signal %d (SIG%s)",
+			 e->status, sigabbrev_np(e->status) ?: "?");
+	else
+		snprintf(buf, len, "exited with status %d", e->status);
+	return buf;
+}
+
+int child_kill(int pidfd, int signo)
+{
+	return syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) < 0
+		? -errno : 0;
+}
