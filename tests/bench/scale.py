@@ -1,0 +1,205 @@
+"""Ten thousand services, a reload of one of them, an upgrade's gap, and the
+control socket beside hand-offs.
+
+Gaps are seen from outside: a client that connects again and again, whose
+longest wait is the time in which nobody attended the door.
+"""
+import contextlib
+import json
+import subprocess
+import threading
+import time
+
+import subjects
+from arrivals import ours
+from lab import Failed, median
+from relays import held, memory
+from report import Table, spread
+
+
+def probe_start(lab, address, seconds, *args):
+    """A client in the background; ask probe_end for its result."""
+    return subprocess.Popen(
+        [lab.program("load-conn"), "-a", address, "-n", "1", "-x", "0", "-w",
+         "0.1", "-t", str(seconds), *map(str, args)],
+        stdout=subprocess.PIPE, text=True)
+
+
+def probe_end(p):
+    out = p.communicate(timeout=120)[0]
+    if p.returncode:
+        raise Failed("the probe failed")
+    return json.loads(out)
+
+
+def timed(argv):
+    start = time.monotonic()
+    r = subprocess.run(argv, capture_output=True, text=True)
+    if r.returncode:
+        raise Failed(f"{argv[1]}: {(r.stdout + r.stderr).strip()[:300]}")
+    return time.monotonic() - start
+
+
+def many(lab, n, changed=None):
+    """N echo services on Unix sockets; CHANGED gets another limit."""
+    where = lab.path("many")
+    where.mkdir(exist_ok=True)
+    parts = []
+    for i in range(n):
+        more = {"max_connections": 7} if i == changed else {}
+        parts.append(subjects.service(
+            f"s{i}", listen=f"unix:{where}/{i}", builtin="echo", **more))
+    return "\n".join(parts), f"unix:{where}/0"
+
+
+def size(lab):
+    return 1000 if lab.quick else 10000
+
+
+def services(lab):
+    n = size(lab)
+    text, address = many(lab, n)
+    scale = n / 10000
+    t = Table(f"{n} services", ["what", "measured"])
+    checks, starts, each = [], [], []
+    with subjects.usher(lab, subjects.service(
+            "s0", listen=lab.address("unix"), builtin="echo")) as u:
+        small = memory(u.subject)
+    for _ in range(lab.pairs):
+        ini = lab.path("many.ini")
+        ini.write_text(subjects.HEAD.format(dir=lab.dir, more="") + text)
+        checks.append(timed([lab.usher, "check", "-c", ini]) * 1e3)
+        begin = time.monotonic()
+        with subjects.usher(lab, text, seconds=120) as u:
+            starts.append((time.monotonic() - begin) * 1e3)
+            each.append((memory(u.subject) - small) / n)
+    t.row("usher check, ms", spread(checks))
+    t.row("start until all run, ms", spread(starts))
+    t.row("bytes of usher's each", spread(each))
+    t.bar(f"{n} services: check", median(checks), 100 * scale, unit=" ms")
+    t.bar(f"{n} services: start", median(starts), 1000 * scale, unit=" ms")
+    t.bar(f"{n} services: each", median(each), 4096, unit=" bytes")
+    return [t]
+
+
+def gap(lab, address, act, seconds=4.0):
+    """The longest wait of a client of ADDRESS, in ms, while ACT is done, and
+    the longest without; what went wrong for it; ACT's own time."""
+    quiet = probe_end(probe_start(lab, address, 1))
+    p = probe_start(lab, address, seconds)
+    time.sleep(0.5)
+    begin = time.monotonic()
+    act()
+    took = (time.monotonic() - begin) * 1e3
+    busy = probe_end(p)
+    if took > (seconds - 0.6) * 1e3:
+        raise Failed(f"took {took:.0f} ms, longer than the probe looked")
+    return (busy["max"] / 1e3, quiet["max"] / 1e3,
+            quiet["errors"] + busy["errors"], took)
+
+
+def gap_table(title, gaps):
+    t = Table(title, ["what", "measured"])
+    t.row("longest wait of a client meanwhile, ms",
+          spread([g[0] for g in gaps]))
+    t.row("longest wait without, ms", spread([g[1] for g in gaps]))
+    t.row("the command, ms", spread([g[3] for g in gaps]))
+    return t
+
+
+def reload(lab):
+    n = size(lab)
+    text, address = many(lab, n)
+    gaps = []
+    with subjects.usher(lab, text + subjects.service(
+            "agent", listen=lab.address("unix"), builtin="agent s1"),
+            seconds=120) as u:
+        old = u.ini.read_text()
+        agent = next(line.split()[-1] for line in old.splitlines()[::-1]
+                     if line.startswith("listen"))
+        for i in range(lab.pairs):
+            changed = many(lab, n, changed=n - 1)[0] if i % 2 == 0 else text
+            u.ini.write_text(old.replace(text, changed))
+            gaps.append(gap(lab, agent, lambda: u.call("Reload")))
+    t = gap_table(f"reload that changes one of {n} services", gaps)
+    t.bar(f"reload of one of {n}: the loop stalls",
+          median([g[0] for g in gaps]), 10, unit=" ms")
+    t.bar(f"reload of one of {n}: failed connections",
+          sum(g[2] for g in gaps), 0, exact=True)
+    return [t]
+
+
+def upgrade(lab):
+    n, conns = (100, 1000) if lab.quick else (1000, 10000)
+    text, _ = many(lab, n)
+    gaps = []
+    with lab.backend("echo") as b:
+        agent, relay = lab.address("unix"), lab.port()
+        text += subjects.service("agent", listen=agent, builtin="agent s1")
+        text += subjects.service("r", listen=relay, relay=b)
+        with subjects.usher(lab, text, seconds=60) as u, \
+                held(lab, relay, conns):
+            for _ in range(lab.pairs):
+                gaps.append(gap(lab, agent,
+                                lambda: u.call("Upgrade", timeout=60),
+                                seconds=15.0))
+    t = gap_table(f"upgrade with {n} services and {conns} relayed "
+                  "connections", gaps)
+    t.bar("upgrade: doors unattended", median([g[0] for g in gaps]), 10,
+          unit=" ms")
+    t.bar("upgrade: failed connections", sum(g[2] for g in gaps), 0,
+          exact=True)
+    return [t]
+
+
+# --- control ----------------------------------------------------------------
+
+@contextlib.contextmanager
+def asking(u, rate):
+    """Status, RATE times a second; yields the list of answer times in ms."""
+    times, stop = [], threading.Event()
+
+    def ask():
+        due = time.monotonic()
+        while not stop.is_set():
+            begin = time.monotonic()
+            u.call("Status")
+            times.append((time.monotonic() - begin) * 1e3)
+            due += 1 / rate
+            time.sleep(max(0, due - time.monotonic()))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield times
+    finally:
+        stop.set()
+        thread.join()
+
+
+def control(lab):
+    a = lab.address("unix")
+    with_, without, answers = [], [], []
+    with ours(lab, a, pin=None, exec=lab.program("worker-pass"),
+              handoff="pass", workers=2)() as u:
+        def load():
+            return lab.load("load-conn", "-a", a, "-R", 2000,
+                            subject=u.subject)
+        for _ in range(lab.pairs):
+            without.append(load())
+            with asking(u, 200) as times:
+                with_.append(load())
+            answers += times
+    t = Table("control: 200 Status a second beside 2,000 hand-offs",
+              ["", "CPU us a hand-off", "p50 us", "p99 us", "errors"])
+    for name, runs in (("without", without), ("with", with_)):
+        t.row(name, spread([r["each"] for r in runs]),
+              median([r["p50"] for r in runs]),
+              spread([r["p99"] for r in runs]),
+              sum(r["errors"] for r in runs))
+    answers.sort()
+    t.note = (f"An answer took {median(answers):.2f} ms, p99 "
+              f"{answers[len(answers) * 99 // 100]:.2f} ms.")
+    t.bar("control: failed hand-offs",
+          sum(r["errors"] for r in with_ + without), 0, exact=True)
+    return [t]
