@@ -1,0 +1,39 @@
+/*
+ * action - what can be done: the only hand that changes the model.
+ *
+ * A signal, the file and the control socket all come through here, so each
+ * change is in one place to test, log and authorise. Answers that take time
+ * come through a callback, once.
+ */
+#ifndef USHER_ACTION_ACTION_H
+#define USHER_ACTION_ACTION_H
+
+#include "model/model.h"
+
+/* RESULT 0 or -errno; TEXT: one line for the caller. */
+typedef void action_done(void *arg, int result, const char *text);
+
+/* Opens every service of C (a cold start). Degraded services try again.
+ * Returns how many services have doors open, or -errno. */
+int action_open(struct usher *u, struct conf *c);
+
+/* Reads the file anew (U->conf's path), plans, prepares, commits, retires.
+ * WAIT: DONE when its rolls have settled, else once committed. -EBUSY while
+ * one is under way. REPORT's errors are in TEXT, a line each. */
+int action_reload(struct usher *u, bool wait, action_done *done, void *arg);
+
+int action_pause(struct service *s);
+int action_resume(struct service *s);
+int action_drain(struct service *s, int64_t after_ms, bool wait,
+		 action_done *done, void *arg);
+int action_roll(struct service *s, bool wait, action_done *done, void *arg);
+int action_scale(struct service *s, struct text_range range);
+
+/* Doors close first, each queue drained, what is in flight ends within
+ * shutdown_timeout; then DONE. NOW: at once. May be called again with NOW. */
+void action_shutdown(struct usher *u, bool now, action_done *done, void *arg);
+
+/* The handler for a service's settings. */
+const struct handler *action_handler(const struct conf_service *cs);
+
+#endif

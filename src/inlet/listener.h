@@ -1,0 +1,62 @@
+/*
+ * listener - a service's doors: opening, accepting, holding, closing.
+ *
+ * TCP and Unix, stream and seqpacket: accepting is always the same. A burst is
+ * taken each time, as long as the service's handler has room, and given to
+ * inlet/arrival. A service without room is held, and clients wait in the
+ * kernel's queue rather than in our memory. Datagram sockets, unix-pass and
+ * what workers accept themselves (share) are bound here too, but not accepted
+ * from.
+ */
+#ifndef USHER_INLET_LISTENER_H
+#define USHER_INLET_LISTENER_H
+
+#include "model/model.h"
+
+/*
+ * Opens (binds, listens) every name of ADDR as endpoints of S with USE, not
+ * yet watched, and appends them. For fd:NAME the inherited descriptor is
+ * taken (listener_inherit). FIFOs are opened by inlet/request. 0, or -errno
+ * with an allocated text that says what would cure it in *WHY (a port in use
+ * names its holder); then none of ADDR is open.
+ */
+int listener_open(struct service *s, const struct addr *addr,
+		  enum endpoint_use use, char **why);
+
+/* An endpoint of S around a listening FD (adopt, take-over, fd:NAME). FD is
+ * taken. ADDR is copied. */
+struct endpoint *listener_adopt(struct service *s, int fd,
+				const struct addr *addr,
+				enum endpoint_use use);
+/* The same around a RECORD_DOOR that a take-over found. */
+struct endpoint *listener_hang(struct service *s, int record,
+			       const struct addr *addr);
+
+/* Moves EP to service TO (a renamed service, a new generation's plan). */
+void listener_move(struct endpoint *ep, struct service *to);
+
+/* Sets and clears bits of enum hold; looks at the doors or away. For
+ * endpoints of USE_TRIGGER inlet/request listens to the same holds. */
+void service_hold(struct service *s, uint32_t bits);
+void service_release(struct service *s, uint32_t bits);
+void endpoint_hold(struct endpoint *ep, uint32_t bits);
+void endpoint_release(struct endpoint *ep, uint32_t bits);
+/* Brings epoll in line with holds (after endpoints were added). */
+void endpoint_update(struct endpoint *ep);
+
+/* Accepts until EAGAIN, whatever holds (a door that closes loses nobody). */
+void listener_drain(struct endpoint *ep);
+
+/* Closes the door and frees EP. A Unix path is unlinked only if its inode is
+ * the one that we bound, and UNLINK. */
+void listener_close(struct endpoint *ep, bool unlink);
+
+/* Descriptors by LISTEN_FDNAMES that nobody took yet. Called once, before
+ * record_open, moves them to high numbers. */
+void listener_inherit(void);
+/* NAME's descriptor, now the caller's, or -ENOENT. */
+int listener_inherited(const char *name);
+/* Closes those that no service named; returns how many. */
+int listener_inherited_close(void);
+
+#endif

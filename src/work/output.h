@@ -1,0 +1,30 @@
+/*
+ * output - what workers write to stdout and stderr reaches the log, a line
+ * for a line, with the service's name and the worker's pid.
+ *
+ * Bounded and rate-limited: a worker that writes without end costs a counted
+ * drop, not memory and not the loop. A line torn by the worker's death is
+ * told as it is. Under systemd each worker has a journal stream of its own.
+ */
+#ifndef USHER_WORK_OUTPUT_H
+#define USHER_WORK_OUTPUT_H
+
+#include "model/model.h"
+
+/* Makes the worker's end in *CHILD_FD (the caller closes it after the start;
+ * -1 for output = null or inherit: *INHERIT says which) and watches ours.
+ * Returns the record, -1 when there is nothing to watch (journal stream), or
+ * -errno. */
+int output_open(struct service *s, const struct conf_service *conf,
+		int *child_fd, bool *inherit);
+/* The pid, known after the start. */
+void output_pid(int record, pid_t pid);
+/* The worker has ended: read what is left (bounded), close when nobody else
+ * holds the other end, else at its end. */
+void output_ended(int record);
+/* After a take-over. */
+int output_adopt(struct service *s, int record);
+/* Closes at once. */
+void output_close(int record);
+
+#endif
