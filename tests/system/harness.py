@@ -220,21 +220,25 @@ class Daemon:
     root        a lab.Root to run inside
     fds=False   do not compare descriptors at the end (doors were added, say)
     status=0    the exit status to expect at the end
+    ready=False do not wait until it is ready
     """
 
+    patience = 10.0     # for what should be gone to go
+
     def __init__(self, conf, *args, env=None, command=None, root=None,
-                 fds=True, status=0):
+                 fds=True, status=0, ready=True):
         self.args = args
         self.command = command
         self.root = root
         self.check_fds = fds
         self.status = status
+        self.ready = ready
         self.ports = {}
         self.proc = None
         self.pid = None
         self.notify = None
         self.notified = []
-        self.before = set()
+        self.before = set()     # processes that were there before usher
         self.at_start = {}
         self.ended = None
         self.dir = root.scratch if root else \
@@ -288,7 +292,7 @@ class Daemon:
 
     def __enter__(self):
         try:
-            self.start()
+            self.start(self.ready)
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise
@@ -412,7 +416,7 @@ class Daemon:
     def __exit__(self, kind, error, _trace):
         problems = []
         try:
-            if kind is None and self.ended is None:
+            if kind is None and self.proc and self.ended != -signal.SIGKILL:
                 problems += self.end_well()
         except AssertionError as failure:
             problems.append(str(failure))
@@ -438,11 +442,11 @@ class Daemon:
             if self.check_fds:
                 problems += self.leaked_descriptors()
             problems += self.zombies()
-        status = self.stop()
+        status = self.stop()    # at once where the test stopped it itself
         if status != self.status:
             problems.append(f"usher's exit status: {status}")
         try:
-            wait_for(lambda: not self.leftovers(), 3)
+            wait_for(lambda: not self.leftovers(), self.patience)
         except AssertionError:
             problems += [f"usher left a process behind: {pid} "
                          f"{command_of(pid)}" for pid in self.leftovers()]
@@ -451,7 +455,7 @@ class Daemon:
     def leaked_descriptors(self):
         try:
             wait_for(lambda: len(descriptors(self.pid)) <= len(self.at_start),
-                     10)
+                     self.patience)
         except AssertionError:
             now = descriptors(self.pid)
             new = [f"{number} {what}" for number, what in sorted(now.items())
@@ -463,7 +467,7 @@ class Daemon:
     def zombies(self):
         try:
             wait_for(lambda: all(process_state(p) != "Z"
-                                 for p in children(self.pid)), 5)
+                                 for p in children(self.pid)), self.patience)
         except AssertionError:
             return ["usher does not reap its children"]
         return []
