@@ -64,9 +64,9 @@ reconf() {
 	autoreconf --force --install
 }
 
-# build NAME TARGETS OPTIONS: configures build/NAME once, makes it.
+# build NAME TARGET OPTIONS: configures build/NAME once, makes it.
 build() {
-	name=$1 targets=$2
+	name=$1 target=$2
 	shift 2
 	[ ! -f config.status ] ||
 		die 'this tree is configured in place: make distclean first'
@@ -76,8 +76,7 @@ build() {
 		(cd "build/$name" && ../../configure --silent "$@") >&2
 	fi
 	say "building build/$name"
-	# shellcheck disable=SC2086
-	make -C "build/$name" -s -j "$(nproc)" $targets >&2
+	make -C "build/$name" -s -j "$(nproc)" "$target" >&2
 }
 
 case ${1-} in
@@ -97,9 +96,9 @@ check)
 	# shellcheck disable=SC2086
 	install_missing $build_packages $check_packages $root_packages
 	reconf
-	build asan 'all programs' --enable-sanitizers --enable-debug \
+	build asan programs --enable-sanitizers --enable-debug \
 		CFLAGS='-g -O1'
-	build plain 'all programs'
+	build plain programs
 	exec tests/run --build=build/asan --plain=build/plain "$@"
 	;;
 *)
