@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -31,6 +32,10 @@ DEFAULTS = {
     "core/somaxconn": "4096",
     "unix/max_dgram_qlen": "10",
 }
+
+
+# Descriptors: ten thousand relayed connections are twenty thousand.
+DESCRIPTORS = 65536
 
 
 class Failed(Exception):
@@ -64,6 +69,14 @@ def enter_namespace():
     for key, value in DEFAULTS.items():
         with contextlib.suppress(OSError):
             write(f"/proc/sys/net/{key}", value)
+
+
+def raise_descriptors():
+    """For what we start; a user who may not has what he has."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(ValueError, OSError):
+        hard = max(hard, DESCRIPTORS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 PROGRAMS = {
@@ -216,6 +229,7 @@ class Lab:
         self.quick, self.pairs, self.seconds = quick, pairs, seconds
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="ub-"))
         self.cgroups, self.cpu_file = cgroup_root()
+        self.descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         self._count = 0
 
     def close(self):

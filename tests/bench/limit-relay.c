@@ -184,17 +184,29 @@ static void on_door(int listener)
 	}
 }
 
+/* What SIDE can be read from, and what waited until it could be written to. */
+static int on_side(struct side *s, uint32_t events)
+{
+	struct relay *r = s->relay;
+	struct flow *from = &r->flow[s - r->side];
+	struct flow *to = &r->flow[1 - (s - r->side)];
+
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		from->ending = true;
+	if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) &&
+	    pump(from) < 0)
+		return -1;
+	if ((events & EPOLLOUT) && to->len && pump(to) < 0)
+		return -1;
+	return from->done && to->done ? -1 : 0;
+}
+
 /* A batch may hold both sides of a relay: it is freed after the batch. */
 static void on_event(struct side *s, uint32_t events, struct relay **dead)
 {
 	struct relay *r = s->relay;
 
-	if (r->flow[0].from < 0)
-		return;
-	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		r->flow[s - r->side].ending = true;
-	if (pump(&r->flow[0]) >= 0 && pump(&r->flow[1]) >= 0 &&
-	    !(r->flow[0].done && r->flow[1].done))
+	if (r->flow[0].from < 0 || on_side(s, events) == 0)
 		return;
 	relay_close(r);
 	r->flow[0].from = -1;

@@ -130,7 +130,8 @@ def reload(lab):
 
 
 def upgrade(lab):
-    n, conns = (100, 1000) if lab.quick else (1000, 10000)
+    n, conns = (100, 1000) if lab.quick else (
+        1000, min(10000, lab.descriptors // 2 - 1000))
     text, _ = many(lab, n)
     gaps = []
     with lab.backend("echo") as b:

@@ -126,16 +126,17 @@ def haproxy(lab, listen, backend, splice=False):
     forced = ("    option splice-request\n    option splice-response\n"
               if splice else "")
     conf = lab.dir / f"haproxy-{lab.count()}"
+    most = min(20000, lab.descriptors // 3)     # it counts pipes as well
     conf.write_text(f"""global
     nbthread 1
-    maxconn 20000
+    maxconn {most}
     tune.pipesize 262144
 defaults
     mode tcp
     timeout connect 5s
     timeout client 1h
     timeout server 1h
-    maxconn 20000
+    maxconn {most}
 {forced}listen relay
     bind {listen.partition(":")[2]}
     server s {backend.partition(":")[2]}
