@@ -18,7 +18,8 @@ timeout = 120
 FLOORS = [
     {"base"},
     {"conf"},
-    {"inlet", "model"},
+    {"model"},
+    {"inlet"},
     {"work", "relay", "builtin"},
     {"action", "continuity"},
     {"control", "trigger"},
@@ -39,7 +40,7 @@ LONGEST_FUNCTION = 120
 # Where an absolute path may begin, on any machine.
 ANYWHERE = ("bin boot dev etc home lib media mnt nonexistent opt proc root "
             "run sbin srv sys tmp usr var").split()
-ABSOLUTE = re.compile(r"""(?:^|[\s"'`=:(<])/([a-z][\w.-]*)/[\w.-]+""", re.M)
+ABSOLUTE = re.compile(r"""(?:^|[\s"'`=:(<])/([a-z][\w.-]+)/[\w.-]+""", re.M)
 UPWARD = re.compile(r"(?<![\w.])((?:\.\./)+)[\w.-]")
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 
