@@ -153,6 +153,34 @@ def upgrade(lab):
     return [t]
 
 
+# --- the loop ---------------------------------------------------------------
+
+def loop(lab):
+    """One event among few and among many; usher's own code, no daemon."""
+    cost = lab.program("loop-cost")
+    t = Table("one event among many", ["watches", "timers", "ns an event",
+                                       "beside the fewest"])
+    if not cost.exists():
+        raise Failed(f"{cost}: `make bench` builds it")
+    few, many_ = (10, 100), (10000, 100000)
+    got = {}
+    for _ in range(lab.pairs):
+        for watches, timers in (few, many_):
+            r = subprocess.run([cost, "-w", str(watches), "-n", str(timers),
+                                "-t", str(lab.seconds)], text=True,
+                               capture_output=True)
+            if r.returncode:
+                raise Failed(f"loop-cost: {r.stderr.strip()}")
+            got.setdefault((watches, timers), []).append(
+                json.loads(r.stdout)["each"])
+    for key, runs in got.items():
+        beside = [a / b for a, b in zip(runs, got[few])]
+        t.row(*key, spread(runs), spread(beside))
+    t.bar("loop: an event among 10,000 watches and 100,000 timers",
+          median([a / b for a, b in zip(got[many_], got[few])]), 1.5)
+    return [t]
+
+
 # --- control ----------------------------------------------------------------
 
 @contextlib.contextmanager
