@@ -79,6 +79,29 @@ enum hold {
 	HOLD_LEASE = 128,	/* lent to a program */
 };
 
+/* A worker (or a running program, a backend) as people are told of it. */
+struct worker_info {
+	pid_t pid;
+	uint32_t generation;
+	const char *state;	/* starting, idle, busy, stopping, killed */
+	int64_t age_ms;
+	uint64_t requests;
+	uint32_t holds;		/* connections, where that is known */
+	const char *text;	/* STATUS=, or NULL; any bytes */
+};
+typedef void worker_info_fn(void *arg, const struct worker_info *w);
+
+/* A connection that usher still knows of. */
+struct conn_info {
+	uint64_t cookie;
+	const struct addr_name *peer;
+	int64_t age_ms;
+	pid_t worker;		/* 0: none, or not known */
+	int64_t up, down;	/* bytes, -1: not known */
+	const char *state;	/* waiting, queued, connecting, open */
+};
+typedef void conn_info_fn(void *arg, const struct conn_info *c);
+
 /*
  * What deals with a service's arrivals: spawn, pass, share, relay, backend,
  * builtins. One table entry each (see action/handlers.c).
@@ -135,6 +158,20 @@ struct handler {
 
 	/* Frees s->work; nothing is in flight. */
 	void (*end)(struct service *s);
+
+	/* For status: each worker, each connection known; how many arrivals
+	 * wait for a worker. NULL: there are none. */
+	void (*workers)(const struct service *s, worker_info_fn *fn, void *arg);
+	void (*conns)(const struct service *s, conn_info_fn *fn, void *arg);
+	uint32_t (*queued)(const struct service *s);
+
+	/* Ends connection COOKIE (a relay's is reset, a spawned one's program
+	 * killed). 0; -ENOENT: not here; -EOPNOTSUPP: it was given away, and
+	 * *HOLDER is the worker (0: not known). NULL: as -ENOENT. */
+	int (*kill_conn)(struct service *s, uint64_t cookie, pid_t *holder);
+	/* Ends worker PID: stop_signal, then SIGKILL after stop_timeout. 0 or
+	 * -ENOENT. */
+	int (*kill_worker)(struct service *s, pid_t pid);
 };
 
 enum endpoint_use { USE_LISTEN, USE_TRIGGER };
