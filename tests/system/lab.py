@@ -121,7 +121,7 @@ exec sleep infinity
                 pass
         return found
 
-    def wrap(self, command, env=None):
+    def wrap(self, command, env=None, chdir="/"):
         """The command line that runs COMMAND inside."""
         inside = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8",
                   **{k: v for k, v in (env or {}).items()
@@ -129,17 +129,17 @@ exec sleep infinity
         ns = f"/proc/{self.holder.pid}/ns"
         return (["nsenter", f"--mount={ns}/mnt"]
                 + ([f"--net={ns}/net"] if self.net else [])
-                + ["chroot", self.path, "env", "-i"]
+                + ["chroot", self.path, "env", "-i", f"--chdir={chdir}"]
                 + [f"{k}={v}" for k, v in inside.items()] + list(command))
 
-    def run(self, *command, env=None, **how):
+    def run(self, *command, env=None, chdir="/", **how):
         """Runs COMMAND inside to its end; its status must be 0 (status=N,
         None: any). Returns CompletedProcess."""
-        return checked(self.wrap(command, env), **how)
+        return checked(self.wrap(command, env, chdir), **how)
 
-    def popen(self, *command, env=None, **how):
+    def popen(self, *command, env=None, chdir="/", **how):
         """Starts COMMAND inside; end it with harness.stopped()."""
-        return popen(self.wrap(command, env), **how)
+        return popen(self.wrap(command, env, chdir), **how)
 
     def write(self, path, text, mode=0o644):
         """A file inside, seen by nobody else."""
