@@ -102,6 +102,11 @@ void log_close(void)
 	lg.target = LOG_STDERR;
 }
 
+enum log_target log_where(void)
+{
+	return lg.target;
+}
+
 void log_set_level(enum log_level level)
 {
 	lg.level = level;

@@ -38,6 +38,8 @@ struct log_about {
 /* LOG_AUTO: the journal when systemd started us (JOURNAL_STREAM), else
  * standard error. Returns 0 or -errno, and then standard error is used. */
 int log_open(enum log_target target);
+/* Where lines go: LOG_JOURNAL, LOG_STDERR or LOG_SYSLOG. */
+enum log_target log_where(void);
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 /* "error" ... "debug", or NULL; -EINVAL for an unknown word. */
