@@ -142,6 +142,11 @@ void loop_attach_named(struct loop *l, int index, loop_fn *fn, void *arg,
 	l->watches[index] = (struct watch){ fn, arg, name };
 }
 
+void *loop_arg(const struct loop *l, int index)
+{
+	return l->watches[index].arg;
+}
+
 int loop_watch_named(struct loop *l, int index, int slot, uint32_t events,
 		     loop_fn *fn, void *arg, const char *name)
 {
