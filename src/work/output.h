@@ -4,12 +4,19 @@
  *
  * Bounded and rate-limited: a worker that writes without end costs a counted
  * drop, not memory and not the loop. A line torn by the worker's death is
- * told as it is. Under systemd each worker has a journal stream of its own.
+ * told as it is. Under systemd each worker has a journal stream of its own,
+ * and nothing of it passes through here.
  */
 #ifndef USHER_WORK_OUTPUT_H
 #define USHER_WORK_OUTPUT_H
 
 #include "model/model.h"
+
+/* A longer line is told in pieces. */
+#define OUTPUT_LINE  2048
+/* Lines that may come at once, and each second after that. */
+#define OUTPUT_BURST 1000
+#define OUTPUT_RATE  200
 
 /* Makes the worker's end in *CHILD_FD (the caller closes it after the start;
  * -1 for output = null or inherit: *INHERIT says which) and watches ours.
@@ -20,11 +27,12 @@ int output_open(struct service *s, const struct conf_service *conf,
 /* The pid, known after the start. */
 void output_pid(int record, pid_t pid);
 /* The worker has ended: read what is left (bounded), close when nobody else
- * holds the other end, else at its end. */
-void output_ended(int record);
-/* After a take-over. */
+ * holds the other end, else at its end. FAILED: its last line becomes
+ * s->last_line. A record below 0 is ignored. */
+void output_ended(struct service *s, int record, bool failed);
+/* After a take-over. 0, or -EINVAL: it is closed. */
 int output_adopt(struct service *s, int record);
 /* Closes at once. */
-void output_close(int record);
+void output_close(struct service *s, int record);
 
 #endif
