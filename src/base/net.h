@@ -25,20 +25,25 @@ struct net_note {
  * Binds and listens on NAME, one of A's (A->names[i]); datagram kinds are
  * bound only. The descriptor is non-blocking, numbered RECORD_LOW or more,
  * without close-on-exec. Unix paths: missing parents are made 0755; a stale
- * socket (connect refused) is replaced by a temporary name and rename; a
- * living one is -EADDRINUSE; anything else at the path is -EEXIST. Mode,
- * owner and group are set before the path is visible. Returns the descriptor
- * or -errno.
+ * socket (connect refused) is moved to a temporary name by rename, then
+ * removed; a living one is -EADDRINUSE; anything else at the path is -EEXIST.
+ * The path has no rights until owner, group and mode are set, and is bound by
+ * its own name, which getsockname tells the workers. May ask the user
+ * database. Returns the descriptor or -errno (-EINVAL: a kind without
+ * sockets, or owner= or group= is unknown, told).
  */
 int net_listen(const struct addr *a, const struct addr_name *name,
 	       const struct net_note *note);
 
 /* Sets those options of A that a live socket can change (backlog, buffers,
- * nodelay, keepalive, defer, mode, owner). 0 or -errno of the first. */
+ * nodelay, keepalive, defer, mode, owner); what is unset goes back to its
+ * default (buffers stay). 0 or -errno of the first that was refused. */
 int net_apply(int fd, const struct addr *a, const struct net_note *note);
 
-/* A socket for connecting to NAME: non-blocking, close-on-exec as CLOEXEC,
- * options and source= set. Descriptor or -errno. */
+/* A socket for connecting to NAME: non-blocking, close-on-exec as CLOEXEC
+ * (without it: numbered RECORD_LOW or more), options and source= set.
+ * Descriptor or -errno; -EAFNOSUPPORT: this machine lacks the family, or
+ * source= is of the other one. */
 int net_socket(const struct addr *a, const struct addr_name *name,
 	       bool cloexec, const struct net_note *note);
 
@@ -49,22 +54,23 @@ enum net_stage {
 const char *net_stage_name(enum net_stage s);
 
 /*
- * Connects within MS (-1: no limit) for each address, all of A tried in
- * order, families that can't be used skipped and told. A Unix socket whose
+ * Connects within MS (-1: no limit) for each address, all of A (resolved when
+ * it has no names yet) tried in order, families that can't be used skipped and told. A Unix socket whose
  * backlog is full is waited for until the deadline. The descriptor is
  * close-on-exec and non-blocking. Returns it or -errno of the last address.
  */
 int net_connect(struct addr *a, int64_t ms, const struct net_note *note);
 
-/* Writes all within MS; reads up to LEN bytes within MS (0: end). */
+/* Deadlines: -ETIMEDOUT. Never a SIGPIPE on a socket.
+ * Writes all within MS; reads up to LEN bytes within MS (0: end). */
 int net_write(int fd, const void *buf, size_t len, int64_t ms);
 ssize_t net_read(int fd, void *buf, size_t len, int64_t ms);
 /* Waits until FD shows EVENTS (poll's). 1, 0 (deadline), -errno. */
 int net_wait(int fd, short events, int64_t ms);
 
 /*
- * Who holds a TCP or UDP port or Unix path: "xinetd (pid 812)" in BUF, by
- * sock_diag's inode and /proc/PID/fd. false: can't be found out.
+ * Who holds a TCP or UDP port or Unix path, by the inode in /proc/net and
+ * /proc/PID/fd. Reads all of /proc: for error texts only. false: can't be found out.
  */
 struct net_holder {
 	pid_t pid;
@@ -74,12 +80,11 @@ bool net_holder(const struct addr *a, const struct addr_name *name,
 		struct net_holder *out);
 
 /* Accept queue's depth and limit of a listening socket (TCP_INFO, unix_diag
- * by inode). 0 or -errno. */
+ * by inode); of a datagram one bytes (UDP) and drops. 0 or -errno. */
 struct net_queue {
 	uint32_t depth, max;
 	uint64_t drops;		/* a datagram socket's, by SO_MEMINFO */
 };
 int net_queue(int fd, struct net_queue *out);
-
 
 #endif
