@@ -131,28 +131,64 @@ def hand_off(lab, batch):
         base = "limit: accept and pass" + \
             (f", {batch} a message" if batch > 1 else "")
         args = ["-b", batch] if batch > 1 else []
+        worker = lab.program("worker-pass")
         contenders = {
-            base: limit(lab, a, "limit-pass", *args,
-                        lab.program("worker-pass")),
+            base: limit(lab, a, "limit-pass", *args, worker),
             "usher": ours(lab, a, **keys),
         }
         if batch == 1:
             contenders["usher, queue_limit = 64"] = \
                 ours(lab, a, queue_limit=64, **keys)
+            contenders["limit, with words"] = \
+                limit(lab, a, "limit-pass", "-w", worker)
         t = Table(f"pass: {what}, {word}, one CPU", HEAD,
                   "Two workers; usher tells them who the client is, the limit "
-                  "says nothing.")
+                  "says nothing unless `with words`.")
         got, failed = rounds(lab, contenders, connections(lab, a))
         fill(t, got, failed, base)
         t.bar(f"pass, {what}, {word}: CPU beside the limit",
               ratio(got, "usher", base), 1.05)
         if batch == 1:
+            t.bar(f"pass, {what}, {word}: CPU beside the limit with words",
+                  ratio(got, "usher", "limit, with words"), 1.05)
             t.bar(f"pass, {what}, {word}: p99 beside the limit",
                   ratio(got, "usher", base, "p99"), 1.2)
         no_errors(t, got, "usher", f"pass, {what}, {word}")
-        t.latency = {name: runs[-1]["hist"] for name, runs in got.items()}
         tables.append(t)
     return tables
+
+
+def paced(lab):
+    """How long a hand-off takes when there is time: what a picture tells."""
+    tables = []
+    worker = lab.program("worker-pass")
+    for kind, word in KINDS:
+        a = lab.address(kind)
+        accept_, pass_ = "limit: accept", "limit: accept and pass"
+        got, failed = rounds(lab, {
+            accept_: limit(lab, a, "limit-accept", pin=None),
+            pass_: limit(lab, a, "limit-pass", worker, pin=None),
+            "usher": ours(lab, a, pin=None, exec=worker, handoff="pass",
+                          workers=2),
+        }, connections(lab, a, "-R", 2000, n=64, pin=None))
+        t = Table(f"pass at 2,000 a second, {word}", HEAD,
+                  "All processors; 2,000 connections are begun each second, "
+                  "whatever becomes of those before.")
+        fill(t, got, failed, pass_)
+        no_errors(t, got, "usher", f"pass at 2,000 a second, {word}")
+        t.latency = {name: merged([r["hist"] for r in runs])
+                     for name, runs in got.items()}
+        tables.append(t)
+    return tables
+
+
+def merged(histograms):
+    """One histogram of several."""
+    total = {}
+    for h in histograms:
+        for us, n in h:
+            total[us] = total.get(us, 0) + n
+    return sorted(total.items())
 
 
 def queue(lab):
@@ -176,9 +212,9 @@ def spawn_table(lab, title, argv, n=4, extra=(), judged=True, x=3):
     a = lab.address("tcp")
     base = "limit: vfork and exec"
     contenders = {
-        base: limit(lab, a, "limit-spawn", *argv, pin=None),
-        "usher": ours(lab, a, pin=None, exec=" ".join(map(str, argv))),
-        "usher of 1 GiB": ours(lab, a, pin=None, env=balloon(lab),
+        base: limit(lab, a, "limit-spawn", *argv),
+        "usher": ours(lab, a, exec=" ".join(map(str, argv))),
+        "usher of 1 GiB": ours(lab, a, env=balloon(lab),
                                exec=" ".join(map(str, argv))),
         **{name: make(a) for name, make in extra},
     }
@@ -187,7 +223,7 @@ def spawn_table(lab, title, argv, n=4, extra=(), judged=True, x=3):
         contenders["tcpserver"] = lambda: subjects.peer(lab, made, a)
     t = Table(title, HEAD)
     got, failed = rounds(lab, contenders,
-                         connections(lab, a, "-x", x, n=n, pin=None))
+                         connections(lab, a, "-x", x, n=n))
     fill(t, got, failed, base)
     if judged:
         for name in ("usher", "usher of 1 GiB"):
@@ -205,10 +241,10 @@ def spawn_table(lab, title, argv, n=4, extra=(), judged=True, x=3):
 def spawn(lab):
     tiny = [lab.program("tiny")]
     big = [("limit: fork", lambda a: limit(
-        lab, a, "limit-spawn", "-f", *tiny, pin=None))]
+        lab, a, "limit-spawn", "-f", *tiny))]
     if not lab.quick:
         big.append(("limit: fork, 1 GiB", lambda a: limit(
-            lab, a, "limit-spawn", "-f", "-m", "1G", *tiny, pin=None)))
+            lab, a, "limit-spawn", "-f", "-m", "1G", *tiny)))
     return [spawn_table(lab, "spawn, no C library", tiny, extra=big),
             spawn_table(lab, "spawn, /bin/true", ["/bin/true"], x=0)]
 

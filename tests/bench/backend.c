@@ -66,11 +66,11 @@ static const struct mode {
 	serve_fn *serve;
 	uint32_t events;
 } modes[] = {
-	{ "echo", echo, EPOLLIN },
-	{ "three", three, 0 }, /* served at once */
-	{ "source", source, EPOLLOUT | EPOLLRDHUP },
-	{ "sink", sink, EPOLLIN },
-	{ "both", both, EPOLLIN | EPOLLOUT | EPOLLRDHUP },
+	{"echo", echo, EPOLLIN},
+	{"three", three, 0}, /* served at once */
+	{"source", source, EPOLLOUT | EPOLLRDHUP},
+	{"sink", sink, EPOLLIN},
+	{"both", both, EPOLLIN | EPOLLOUT | EPOLLRDHUP},
 };
 
 static void on_door(int ep, int listener, const struct mode *mode)
@@ -79,8 +79,7 @@ static void on_door(int ep, int listener, const struct mode *mode)
 
 	while ((fd = accept4(listener, NULL, NULL,
 			     SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-		struct epoll_event ev = { .events = mode->events,
-					  .data.fd = fd };
+		struct epoll_event ev = {.events = mode->events, .data.fd = fd};
 
 		if (!mode->events && !mode->serve(fd, 0))
 			close(fd);
@@ -92,7 +91,7 @@ static void on_door(int ep, int listener, const struct mode *mode)
 static void run(int listener, const struct mode *mode)
 {
 	struct epoll_event evs[64];
-	struct epoll_event ev = { .events = EPOLLIN, .data.fd = listener };
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = listener};
 	int ep = epoll_create1(EPOLL_CLOEXEC);
 
 	epoll_ctl(ep, EPOLL_CTL_ADD, listener, &ev);
@@ -121,7 +120,8 @@ int main(int argc, char **argv)
 		else if (option == 'm')
 			name = optarg;
 		else
-			die("backend -a ADDRESS -m echo|three|source|sink|both");
+			die("backend -a ADDRESS -m "
+			    "echo|three|source|sink|both");
 	}
 	signal(SIGPIPE, SIG_IGN);
 	all_descriptors();

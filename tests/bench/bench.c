@@ -97,12 +97,12 @@ struct where where(const char *text)
 		int family, type;
 		void (*read)(struct where *, const char *);
 	} kinds[] = {
-		{ "tcp:", AF_INET, SOCK_STREAM, at_port },
-		{ "unix:", AF_UNIX, SOCK_STREAM, at_path },
-		{ "unix-dgram:", AF_UNIX, SOCK_DGRAM, at_path },
-		{ "fifo:", 0, 0, at_path },
+		{"tcp:", AF_INET, SOCK_STREAM, at_port},
+		{"unix:", AF_UNIX, SOCK_STREAM, at_path},
+		{"unix-dgram:", AF_UNIX, SOCK_DGRAM, at_path},
+		{"fifo:", 0, 0, at_path},
 	};
-	struct where w = { 0 };
+	struct where w = {0};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		size_t n = strlen(kinds[i].prefix);

@@ -15,7 +15,8 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Says what went wrong, with errno's text if errno is set, and exits 1. */
-void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void die(const char *format, ...)
+	__attribute__((noreturn, format(printf, 1, 2)));
 
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t now_ns(void);
@@ -70,8 +71,8 @@ double hist_at(const struct hist *h, double q);
 struct window {
 	double warm, seconds; /* as asked */
 	const char *cpu_from; /* cgroup's file, tree:PID, or NULL */
-	uint64_t begin, end;  /* ns; 0 before the warm-up's end */
-	uint64_t cpu;	      /* ns of the subject within the window */
+	uint64_t begin, end; /* ns; 0 before the warm-up's end */
+	uint64_t cpu; /* ns of the subject within the window */
 	uint64_t start_cpu, deadline;
 	uint64_t units, errors;
 	int error; /* the first one's errno, -1: a wrong answer */

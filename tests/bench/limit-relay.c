@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define CHUNK (64 * 1024)
-#define PIPE (256 * 1024)
+#define PIPE  (256 * 1024)
 
 struct relay;
 
@@ -216,7 +216,7 @@ static void on_event(struct side *s, uint32_t events, struct relay **dead)
 
 static void serve(int listener)
 {
-	struct epoll_event evs[64], ev = { .events = EPOLLIN };
+	struct epoll_event evs[64], ev = {.events = EPOLLIN};
 
 	epoll_ctl(ep, EPOLL_CTL_ADD, listener, &ev);
 	for (;;) {

@@ -28,7 +28,7 @@ static void grow(size_t size)
 /* In the child; with vfork that is the parent's memory. */
 static void become(int fd, char **argv)
 {
-	static char *none[] = { NULL };
+	static char *none[] = {NULL};
 
 	dup2(fd, 0);
 	dup2(fd, 1);

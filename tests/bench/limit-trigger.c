@@ -25,8 +25,8 @@ static void read_fifo(int fd)
 {
 	ssize_t n = read(fd, buf, sizeof(buf));
 
-	for (char *p = buf; n > 0 && (p = memchr(p, '\n', (size_t)(buf + n - p)));
-	     p++)
+	for (char *p = buf;
+	     n > 0 && (p = memchr(p, '\n', (size_t)(buf + n - p))); p++)
 		seen++;
 }
 
@@ -68,8 +68,8 @@ static void on_term(int sig)
 
 int main(int argc, char **argv)
 {
-	struct epoll_event ev = { .events = EPOLLIN };
-	struct sigaction sa = { .sa_handler = on_term };
+	struct epoll_event ev = {.events = EPOLLIN};
+	struct sigaction sa = {.sa_handler = on_term};
 	read_fn *reader = read_fifo;
 	struct where w;
 	int fd, ep = epoll_create1(EPOLL_CLOEXEC);

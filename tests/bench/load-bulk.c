@@ -41,7 +41,7 @@ static void run(struct window *w, const struct where *to, unsigned n,
 	struct epoll_event evs[64];
 
 	while (n--) {
-		struct epoll_event ev = { .events = events };
+		struct epoll_event ev = {.events = events};
 
 		ev.data.fd = dial(to, 0);
 		if (ev.data.fd < 0)

@@ -31,14 +31,13 @@ struct load {
 	size_t expect;
 	bool send;
 	uint64_t rate, next; /* a second; when the next one may start */
-	struct slot **idle;  /* slots that wait for their time */
+	struct slot **idle; /* slots that wait for their time */
 	size_t idles;
 };
 
 static void begin(struct load *l, struct slot *s)
 {
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP,
-				  .data.ptr = s };
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = s};
 
 	s->got = 0;
 	s->sent = false;
@@ -81,8 +80,7 @@ static void done(struct load *l, struct slot *s)
 
 static void on_writable(struct load *l, struct slot *s)
 {
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP,
-				  .data.ptr = s };
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = s};
 
 	if (send(s->fd, "ok\n", 3, MSG_NOSIGNAL) != 3) {
 		fail(l, s, errno);
@@ -160,12 +158,13 @@ static void run(struct load *l, size_t n)
 
 int main(int argc, char **argv)
 {
-	static struct load l = { .expect = 3 };
+	static struct load l = {.expect = 3};
 	const char *address = NULL;
 	size_t n = 16;
 	int option;
 
-	while ((option = getopt(argc, argv, WINDOW_OPTIONS "a:n:x:R:s")) != -1) {
+	while ((option = getopt(argc, argv, WINDOW_OPTIONS "a:n:x:R:s")) !=
+	       -1) {
 		if (option == 'a')
 			address = optarg;
 		else if (option == 'n')
@@ -177,7 +176,8 @@ int main(int argc, char **argv)
 		else if (option == 's')
 			l.send = true;
 		else if (!window_option(&l.w, option, optarg))
-			die("load-conn -a ADDRESS [-n N] [-x BYTES] [-R RATE] [-s]");
+			die("load-conn -a ADDRESS [-n N] [-x BYTES] [-R RATE] "
+			    "[-s]");
 	}
 	errno = 0;
 	if (!address)

@@ -56,8 +56,8 @@ static struct ping *open_all(int ep, const struct where *to, size_t n)
 	if (!pings)
 		die("calloc");
 	for (size_t i = 0; i < n; i++) {
-		struct epoll_event ev = { .events = EPOLLIN,
-					  .data.ptr = &pings[i] };
+		struct epoll_event ev = {.events = EPOLLIN,
+					 .data.ptr = &pings[i]};
 		int fd;
 
 		/* A full backlog of a Unix socket: the peer needs a moment. */

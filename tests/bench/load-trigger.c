@@ -136,7 +136,7 @@ static void run(struct window *w, const struct load *l)
 int main(int argc, char **argv)
 {
 	static struct window w;
-	struct load l = { .writers = 1, .messages = 1, .pack = 1 };
+	struct load l = {.writers = 1, .messages = 1, .pack = 1};
 	const char *address = NULL;
 	int option;
 

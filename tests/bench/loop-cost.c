@@ -88,7 +88,7 @@ static int fill(struct bench *b, long watches)
 
 int main(int argc, char **argv)
 {
-	struct bench b = { .n = 1 };
+	struct bench b = {.n = 1};
 	long watches = 0;
 	double seconds = 1;
 	int option;

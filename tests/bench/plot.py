@@ -5,7 +5,7 @@ longer, by powers of ten too, so that the tail is seen.
 """
 import math
 
-W, H, LEFT, TOP, RIGHT, BOTTOM = 640, 360, 64, 36, 16, 44
+W, H, LEFT, TOP, RIGHT, BOTTOM = 640, 360, 64, 36, 32, 44
 COLOURS = ["#1b6ca8", "#c2452d", "#3d8b37", "#7a4fa3", "#8a6d1f", "#444444"]
 LEAST = 1e-5        # the bottom: one in a hundred thousand
 
@@ -18,6 +18,11 @@ def survival(hist):
         left -= n
         points.append((us, max(left / total, LEAST)))
     return points
+
+
+def time(power):
+    """Ten to POWER microseconds."""
+    return f"{10 ** power} us" if power < 3 else f"{10 ** (power - 3)} ms"
 
 
 def escape(text):
@@ -47,7 +52,7 @@ def latency(title, lines):
         out.append(f'<path d="M{x(10 ** e):.1f} {TOP}V{H - BOTTOM}" '
                    'stroke="#ddd"/>')
         out.append(f'<text x="{x(10 ** e):.1f}" y="{H - BOTTOM + 16}" '
-                   f'text-anchor="middle">{10 ** e:g} us</text>')
+                   f'text-anchor="middle">{time(e)}</text>')
     for e in range(0, int(depth) + 1):
         py = y(10.0 ** -e)
         out.append(f'<path d="M{LEFT} {py:.1f}H{W - RIGHT}" stroke="#ddd"/>')

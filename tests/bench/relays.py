@@ -8,7 +8,7 @@ import json
 import subprocess
 
 import subjects
-from arrivals import fill, no_errors, ratio, ratios, rounds
+from arrivals import fill, merged, no_errors, ratio, ratios, rounds
 from lab import Failed, median
 from report import Table, spread
 
@@ -136,7 +136,8 @@ def messages(lab):
         beside_best(t, f"{text}: p99", got, [HAPROXY, NGINX, PROXYD], 1.0,
                     "p99")
         no_errors(t, got, "usher", text)
-        t.latency = {name: runs[-1]["hist"] for name, runs in got.items()}
+        t.latency = {name: merged([r["hist"] for r in runs])
+                     for name, runs in got.items()}
         tables.append(t)
     return tables
 

@@ -8,13 +8,13 @@
 #if defined(__x86_64__)
 __asm__(".globl _start\n"
 	"_start:\n"
-	"	push $0x0a6b6f\n"	/* "ok\n" */
-	"	mov $1, %eax\n"		/* write(1, "ok\n", 3) */
+	"	push $0x0a6b6f\n" /* "ok\n" */
+	"	mov $1, %eax\n" /* write(1, "ok\n", 3) */
 	"	mov $1, %edi\n"
 	"	mov %rsp, %rsi\n"
 	"	mov $3, %edx\n"
 	"	syscall\n"
-	"	mov $60, %eax\n"	/* exit(0) */
+	"	mov $60, %eax\n" /* exit(0) */
 	"	xor %edi, %edi\n"
 	"	syscall\n");
 #elif defined(__aarch64__)
@@ -23,10 +23,10 @@ __asm__(".globl _start\n"
 	"	mov x0, #1\n"
 	"	adr x1, 1f\n"
 	"	mov x2, #3\n"
-	"	mov x8, #64\n"		/* write */
+	"	mov x8, #64\n" /* write */
 	"	svc #0\n"
 	"	mov x0, #0\n"
-	"	mov x8, #93\n"		/* exit */
+	"	mov x8, #93\n" /* exit */
 	"	svc #0\n"
 	"1:	.ascii \"ok\\n\"\n");
 #else

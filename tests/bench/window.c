@@ -34,15 +34,17 @@ static uint64_t tree_cpu(int pid)
 {
 	char path[64], buf[4096], *p, *end;
 	int child;
-	unsigned long t[4] = { 0 };
+	unsigned long t[4] = {0};
 	uint64_t ns = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	if (slurp(path, buf, sizeof(buf)) == 0 && (p = strrchr(buf, ')')))
-		sscanf(p, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u "
-			  "%lu %lu %lu %lu",
+		sscanf(p,
+		       ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u "
+		       "%lu %lu %lu %lu",
 		       &t[0], &t[1], &t[2], &t[3]);
-	ns = (t[0] + t[1] + t[2] + t[3]) * (NS / (unsigned)sysconf(_SC_CLK_TCK));
+	ns = (t[0] + t[1] + t[2] + t[3]) *
+	     (NS / (unsigned)sysconf(_SC_CLK_TCK));
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
 	if (slurp(path, buf, sizeof(buf)) < 0)
 		return ns;

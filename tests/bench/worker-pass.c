@@ -40,10 +40,11 @@ int main(void)
 			char buf[CMSG_SPACE(sizeof(int) * MAX)];
 		} control;
 		static char words[65536];
-		struct iovec iov = { words, sizeof(words) };
-		struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
-				      .msg_control = &control,
-				      .msg_controllen = sizeof(control) };
+		struct iovec iov = {words, sizeof(words)};
+		struct msghdr msg = {.msg_iov = &iov,
+				     .msg_iovlen = 1,
+				     .msg_control = &control,
+				     .msg_controllen = sizeof(control)};
 		ssize_t n = recvmsg(3, &msg, MSG_CMSG_CLOEXEC);
 
 		if (n <= 0)
