@@ -42,6 +42,9 @@ struct conn_end {
 };
 void arrival_end(struct service *s, const struct conn_end *e);
 
+/* What usher.on_room is: offers what waits, looks at the doors again. */
+void arrival_room(struct service *s);
+
 /* Closes what waits (shutdown now). Returns how many. */
 int arrival_drop_waiting(struct service *s);
 uint32_t arrival_waiting(const struct service *s);

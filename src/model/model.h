@@ -144,8 +144,8 @@ struct handler {
 	int (*scale)(struct service *s);
 
 	/* No arrivals come any more: finish what there is, then call
-	 * service_gone(). NOW: end it at once (kill). May be called again
-	 * with NOW. */
+	 * service_gone(). NOW: stop_signal to all, after stop_timeout
+	 * SIGKILL; a second time with NOW: SIGKILL at once. */
 	void (*stop)(struct service *s, bool now);
 
 	/* How much is in flight: connections, runs, queued. */
@@ -190,6 +190,7 @@ struct endpoint {
 	bool wildcard;		/* bound to all: ask getsockname a connection */
 	struct timer rest;
 	void *request;		/* inlet/request's own (USE_TRIGGER) */
+	void (*update)(struct endpoint *ep);	/* and its view of holds */
 };
 
 /* RECORD_DOOR's data. Its arg is enum endpoint_use. */
@@ -232,6 +233,7 @@ struct service {
 	int64_t degraded_since;
 	char *last_line;	/* the last line a failing worker wrote */
 	struct timer retry;	/* of its doors, action's */
+	struct task offer;	/* arrival's: room again */
 };
 
 struct usher {
@@ -243,9 +245,14 @@ struct usher {
 	void *trigger;		/* trigger/'s own: spool watch */
 	void *control;		/* control/'s own */
 	bool stopping;
+	int64_t rest_told;	/* ms: out of descriptors, last told */
 	bool workers_inherit_stdio;
-	/* Called when a service has gone or a state changed, by model. */
+	struct service **by_slot;	/* slot_max() of them */
+	/* Upwards, set by who opens the house (daemon, tests): a state
+	 * changed (may be NULL), room again, all of a service has ended. */
 	void (*on_change)(struct usher *u, struct service *s);
+	void (*on_room)(struct service *s);
+	void (*on_gone)(struct service *s);
 };
 
 /* An arrival. On the stack of who accepted it; arrive() takes fd over. */

@@ -27,7 +27,6 @@ struct launch {
 int launch_begin(struct launch *l, struct service *s,
 		 const struct conf_service *conf, uint32_t generation,
 		 char **why);
-/* What of this is the same for every start is cached in the service. */
 void launch_env(struct launch *l, const char *fmt, ...) PRINTF(2, 3);
 /* LISTEN_PID=<the child's own> and the like. Once. */
 void launch_pid_env(struct launch *l, const char *name);

@@ -1,0 +1,227 @@
+/*
+ * arrival - from an accepted socket to the service's handler; see arrival.h.
+ */
+#include "inlet/arrival.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "inlet/admit.h"
+#include "inlet/listener.h"
+#include "inlet/proxy.h"
+
+/* What waits for its handler: RECORD_CONN with the conn inside, and an entry
+ * of ours. */
+struct conn_wait {
+	TAILQ_ENTRY(conn_wait) entry;
+	struct conn c;
+	int record;
+};
+
+static void describe(struct service *s, struct endpoint *ep, int fd,
+		     const struct addr_name *peer, struct conn *c)
+{
+	c->fd = fd;
+	c->endpoint = ep;
+	c->cookie = fd_cookie(fd);
+	c->accepted_us = loop_us();
+	c->peer = *peer;
+	c->source = 0;
+	c->is_unix = peer->u.sa.sa_family == AF_UNIX;
+	c->has_cred = c->is_unix && fd_peercred(fd, &c->cred);
+	if (ep && !ep->wildcard) {
+		c->local = ep->name;
+	} else {
+		c->local.len = sizeof(c->local.u);
+		if (getsockname(fd, &c->local.u.sa, &c->local.len) < 0)
+			c->local.len = 0;
+	}
+	addr_unmap(&c->peer);
+	addr_unmap(&c->local);
+	(void)s;
+}
+
+static const char *who(const struct conn *c, char *buf)
+{
+	return addr_print(&c->peer, buf, ADDR_TEXT);
+}
+
+static void log_start(struct service *s, const struct conn *c)
+{
+	char peer[ADDR_TEXT];
+
+	if (!s->conf->log_connections)
+		return;
+	log_write(LOG_LEVEL_INFO,
+		  &(struct log_about){ .service = s->name,
+				       .cookie = c->cookie,
+				       .event = "start",
+				       .source = who(c, peer) },
+		  "start %llu from %s", (unsigned long long)c->cookie, peer);
+}
+
+void arrival_refuse(struct service *s, struct conn *c, enum refusal why,
+		    enum conf_on how)
+{
+	const char *text = s->conf->refuse_message;
+	const struct linger reset = { .l_onoff = 1 };
+	char peer[ADDR_TEXT];
+
+	service_refused(s, why);
+	if (s->conf->log_connections)
+		log_write(LOG_LEVEL_INFO,
+			  &(struct log_about){ .service = s->name,
+					       .cookie = c->cookie,
+					       .event = "refused",
+					       .source = who(c, peer) },
+			  "refused %llu from %s: %s",
+			  (unsigned long long)c->cookie, peer,
+			  refusal_name(why));
+	if (how == ON_RESET)
+		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset,
+			   sizeof(reset));
+	else if (text)
+		send(c->fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+	admit_leave(s, c->source);
+	fd_closep(&c->fd);
+}
+
+void arrival_end(struct service *s, const struct conn_end *e)
+{
+	char peer[ADDR_TEXT], worker[32] = "", bytes[64] = "";
+
+	admit_leave(s, e->source);
+	if (!e->ended || !s->conf->log_connections)
+		return;
+	if (e->worker)
+		snprintf(worker, sizeof(worker), " worker %d",
+			 (int)e->worker);
+	if (e->up >= 0)
+		snprintf(bytes, sizeof(bytes), " bytes %lld up %lld down",
+			 (long long)e->up, (long long)e->down);
+	addr_print(&e->peer, peer, sizeof(peer));
+	log_write(LOG_LEVEL_INFO,
+		  &(struct log_about){ .service = s->name,
+				       .cookie = e->cookie,
+				       .event = "end",
+				       .source = peer },
+		  "end %llu from %s after %lld ms%s%s",
+		  (unsigned long long)e->cookie, peer,
+		  (long long)(loop_us() - e->accepted_us) / 1000, worker,
+		  bytes);
+}
+
+/* ---- waiting for room ---- */
+
+static int keep(struct service *s, struct conn *c)
+{
+	int record = record_new(RECORD_CONN, s->slot, 0);
+	struct conn_wait *w;
+
+	if (record < 0)
+		return record;
+	w = xcalloc(1, sizeof(*w));
+	w->c = *c;
+	w->record = record;
+	record_set_fd(record, 0, c->fd);
+	record_at(record)->id = c->cookie;
+	record_commit(record);
+	TAILQ_INSERT_TAIL(&s->waiting, w, entry);
+	service_hold(s, HOLD_FULL);
+	return 0;
+}
+
+static void let_go(struct service *s, struct conn_wait *w)
+{
+	TAILQ_REMOVE(&s->waiting, w, entry);
+	free(w);
+}
+
+static int offer(struct service *s, struct conn *c)
+{
+	int r;
+
+	if (s->conf->on_full != ON_WAIT && !s->handler->room(s)) {
+		arrival_refuse(s, c, REFUSED_FULL, s->conf->on_full);
+		return -EBUSY;
+	}
+	r = s->handler->arrive(s, c);
+	if (r == -EAGAIN)
+		r = keep(s, c);
+	if (r < 0)
+		arrival_refuse(s, c, REFUSED_FULL, ON_RESET);
+	return r;
+}
+
+static void on_room(void *arg)
+{
+	struct service *s = arg;
+	struct conn_wait *w;
+
+	while ((w = TAILQ_FIRST(&s->waiting))) {
+		int record = w->record;
+
+		if (s->handler->arrive(s, &w->c) == -EAGAIN)
+			return;
+		record_forget(record);
+		let_go(s, w);
+	}
+	service_release(s, HOLD_FULL);
+}
+
+void arrival_room(struct service *s)
+{
+	task_set(s->u->loop, &s->offer, on_room, s);
+}
+
+uint32_t arrival_waiting(const struct service *s)
+{
+	const struct conn_wait *w;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(w, &s->waiting, entry)
+		n++;
+	return n;
+}
+
+int arrival_drop_waiting(struct service *s)
+{
+	struct conn_wait *w;
+	int n = 0;
+
+	for (; (w = TAILQ_FIRST(&s->waiting)); n++) {
+		record_forget(w->record);
+		arrival_refuse(s, &w->c, REFUSED_FULL, ON_RESET);
+		let_go(s, w);
+	}
+	return n;
+}
+
+/* ---- the way in ---- */
+
+int arrival_go_on(struct service *s, struct conn *c)
+{
+	enum conf_on how = ON_REFUSE;
+	int verdict = admit_check(s, c, &how);
+
+	if (verdict) {
+		arrival_refuse(s, c, (enum refusal)(verdict - 1), how);
+		return -EACCES;
+	}
+	log_start(s, c);
+	return offer(s, c);
+}
+
+int arrival_take(struct service *s, struct endpoint *ep, int fd,
+		 const struct addr_name *peer)
+{
+	struct conn c;
+
+	describe(s, ep, fd, peer, &c);
+	if (proxy_wanted(s, &c))
+		return proxy_begin(s, &c);
+	return arrival_go_on(s, &c);
+}

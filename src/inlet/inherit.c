@@ -1,0 +1,82 @@
+/*
+ * inherit - descriptors that a service manager gave us (sd_listen_fds(3)).
+ *
+ * They begin at 3, where roles will be: moved up before the state is opened.
+ * LISTEN_* leave the environment, so that no child takes them for its own.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/text.h"
+#include "inlet/listener.h"
+
+#define FIRST 3		/* SD_LISTEN_FDS_START */
+
+static struct {
+	char **names;
+	int *fds;
+	int n;
+} inherited;
+
+static int count(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	int64_t p, n;
+
+	if (!pid || !fds || text_number(pid, 1, INT32_MAX, &p) < 0 ||
+	    p != getpid() || text_number(fds, 1, 65536, &n) < 0)
+		return 0;
+	return (int)n;
+}
+
+void listener_inherit(void)
+{
+	char *names = xstrdup(getenv("LISTEN_FDNAMES") ?: ""), *rest = names;
+	int n = count();
+
+	inherited.names = xcalloc((size_t)n + 1, sizeof(*inherited.names));
+	inherited.fds = xcalloc((size_t)n + 1, sizeof(*inherited.fds));
+	inherited.n = n;
+	for (int i = 0; i < n; i++) {
+		char *name = strsep(&rest, ":");
+		int above = RECORD_LOW > FIRST + n ? RECORD_LOW : FIRST + n;
+
+		inherited.names[i] = xstrdup(name ?: "");
+		inherited.fds[i] = fcntl(FIRST + i, F_DUPFD, above);
+		close(FIRST + i);
+	}
+	free(names);
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	unsetenv("LISTEN_PIDFDID");
+}
+
+/* A name may stand for several (ListenStream= twice in one unit): each is
+ * given once, in order. */
+int listener_inherited(const char *name)
+{
+	for (int i = 0; i < inherited.n; i++)
+		if (inherited.fds[i] >= 0 &&
+		    strcmp(inherited.names[i], name) == 0)
+			return fd_take(&inherited.fds[i]);
+	return -ENOENT;
+}
+
+int listener_inherited_close(void)
+{
+	int closed = 0;
+
+	for (int i = 0; i < inherited.n; i++) {
+		closed += inherited.fds[i] >= 0;
+		fd_closep(&inherited.fds[i]);
+		free(inherited.names[i]);
+	}
+	free(TAKE(inherited.names));
+	free(TAKE(inherited.fds));
+	inherited.n = 0;
+	return closed;
+}

@@ -1,0 +1,388 @@
+/*
+ * listener - a service's doors; see listener.h.
+ *
+ * A door is a RECORD_DOOR, watched level-triggered while nothing holds it.
+ * Who is out of descriptors looks away for a while: accept fails with EMFILE
+ * while the socket stays readable, and would be called without end.
+ */
+#include "inlet/listener.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/net.h"
+#include "inlet/admit.h"
+#include "inlet/arrival.h"
+
+/* A burst, not a drain: the other descriptors want their turn. */
+#define ACCEPT_BURST 16
+#define REST_MS      250
+/* One line a minute about it, not a flood. */
+#define REST_TELL_MS 60000
+
+/* ---- looking ---- */
+
+static bool accepts(const struct endpoint *ep)
+{
+	switch (ep->addr.kind) {
+	case ADDR_TCP:
+	case ADDR_UNIX:
+	case ADDR_UNIX_SEQPACKET:
+	case ADDR_UNIX_PASS:
+	case ADDR_FD:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool held(const struct endpoint *ep)
+{
+	return ep->holds || ep->service->holds;
+}
+
+static void on_rested(void *arg)
+{
+	endpoint_release(arg, HOLD_REST);
+}
+
+static void rest(struct endpoint *ep, int error)
+{
+	struct usher *u = ep->service->u;
+	int64_t now = loop_now(u->loop);
+
+	if (!u->rest_told || now - u->rest_told > REST_TELL_MS) {
+		u->rest_told = now;
+		service_log(ep->service, LOG_LEVEL_WARNING,
+			    "%s: accept: %s; looking away for %d ms at a "
+			    "time, clients wait in the kernel's queue (raise "
+			    "LimitNOFILE or max_descriptors)",
+			    ep->addr.text, strerror(error), REST_MS);
+	}
+	endpoint_hold(ep, HOLD_REST);
+	timer_set(u->loop, &ep->rest, REST_MS, on_rested, ep);
+}
+
+static int accept_one(struct endpoint *ep)
+{
+	struct addr_name peer = { .len = sizeof(peer.u) };
+	int fd = accept4(record_at(ep->record)->fd[0], &peer.u.sa, &peer.len,
+			 SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	RECORD_AS(ep->record, struct door_data)->arrivals++;
+	stats_count(&ep->service->data->arrivals, 1);
+	arrival_take(ep->service, ep, fd, &peer);
+	return 0;
+}
+
+/* Errors of the connection that was to be accepted, not of the door
+ * (accept(2), "Error handling"). */
+static bool passing(int error)
+{
+	return error == -EINTR || error == -ECONNABORTED ||
+	       error == -ENETDOWN || error == -EPROTO ||
+	       error == -ENOPROTOOPT || error == -EHOSTDOWN ||
+	       error == -ENONET || error == -EHOSTUNREACH ||
+	       error == -EOPNOTSUPP || error == -ENETUNREACH;
+}
+
+/* With on_full other than wait, what has no room is accepted and refused. */
+static bool has_room(struct service *s)
+{
+	if (s->conf->on_full != ON_WAIT || s->handler->room(s))
+		return admit_room(s);
+	s->holds |= HOLD_FULL;
+	return false;
+}
+
+static void on_acceptable(void *arg, uint32_t events)
+{
+	struct endpoint *ep = arg;
+	struct service *s = ep->service;
+
+	(void)events;
+	for (int i = 0; i < ACCEPT_BURST && !held(ep); i++) {
+		int r;
+
+		if (!has_room(s)) {
+			service_hold(s, 0);
+			return;
+		}
+		r = accept_one(ep);
+		if (r == -EAGAIN)
+			break;
+		if (r < 0 && !passing(r)) {
+			rest(ep, -r);
+			return;
+		}
+	}
+}
+
+static void look(struct endpoint *ep)
+{
+	struct loop *l = ep->service->u->loop;
+	int r;
+
+	if (ep->watched)
+		return;
+	r = loop_watch(l, ep->record, 0, EPOLLIN, on_acceptable, ep);
+	if (r < 0)
+		service_log(ep->service, LOG_LEVEL_ERROR,
+			    "%s: can't be watched: %s", ep->addr.text,
+			    strerror(-r));
+	ep->watched = r == 0;
+}
+
+static void look_away(struct endpoint *ep)
+{
+	if (ep->watched)
+		loop_unwatch(ep->service->u->loop, ep->record, 0);
+	ep->watched = false;
+}
+
+void endpoint_update(struct endpoint *ep)
+{
+	if (ep->record < 0)
+		return;
+	if (ep->use == USE_TRIGGER) {
+		if (ep->update)
+			ep->update(ep);
+		return;
+	}
+	if (!accepts(ep) || held(ep))
+		look_away(ep);
+	else
+		look(ep);
+}
+
+void service_hold(struct service *s, uint32_t bits)
+{
+	struct endpoint *ep;
+
+	s->holds |= bits;
+	TAILQ_FOREACH(ep, &s->endpoints, entry)
+		endpoint_update(ep);
+}
+
+void service_release(struct service *s, uint32_t bits)
+{
+	struct endpoint *ep;
+
+	if (!(s->holds & bits))
+		return;
+	s->holds &= ~bits;
+	TAILQ_FOREACH(ep, &s->endpoints, entry)
+		endpoint_update(ep);
+}
+
+void endpoint_hold(struct endpoint *ep, uint32_t bits)
+{
+	ep->holds |= bits;
+	endpoint_update(ep);
+}
+
+void endpoint_release(struct endpoint *ep, uint32_t bits)
+{
+	ep->holds &= ~bits;
+	endpoint_update(ep);
+}
+
+void listener_drain(struct endpoint *ep)
+{
+	int r = 0;
+
+	while (accepts(ep) && (r == 0 || passing(r)))
+		r = accept_one(ep);
+}
+
+/* ---- opening ---- */
+
+static bool is_wildcard(const struct addr_name *n)
+{
+	if (n->u.sa.sa_family == AF_INET)
+		return n->u.in.sin_addr.s_addr == INADDR_ANY;
+	if (n->u.sa.sa_family == AF_INET6)
+		return IN6_IS_ADDR_UNSPECIFIED(&n->u.in6.sin6_addr);
+	return false;
+}
+
+static void fill_door(struct endpoint *ep)
+{
+	struct door_data *d = RECORD_AS(ep->record, struct door_data);
+	struct stat sb;
+
+	d->kind = ep->addr.kind;
+	d->adopted = ep->adopted;
+	if (!ep->addr.path || ep->addr.kind == ADDR_FD)
+		return;
+	snprintf(d->path, sizeof(d->path), "%s", ep->addr.path);
+	if (ep->addr.path[0] == '/' && lstat(ep->addr.path, &sb) == 0)
+		d->inode = sb.st_ino;
+}
+
+static struct endpoint *endpoint_new(struct service *s,
+				     const struct addr *addr,
+				     enum endpoint_use use)
+{
+	struct endpoint *ep = xcalloc(1, sizeof(*ep));
+
+	ep->service = s;
+	ep->use = use;
+	ep->record = -1;
+	addr_copy(&ep->addr, addr);
+	TAILQ_INSERT_TAIL(&s->endpoints, ep, entry);
+	return ep;
+}
+
+static void learn_name(struct endpoint *ep)
+{
+	ep->name.len = sizeof(ep->name.u);
+	if (getsockname(record_at(ep->record)->fd[0], &ep->name.u.sa,
+			&ep->name.len) < 0)
+		ep->name.len = 0;
+	ep->wildcard = is_wildcard(&ep->name);
+}
+
+struct endpoint *listener_hang(struct service *s, int record,
+			       const struct addr *addr)
+{
+	struct endpoint *ep = endpoint_new(s, addr, record_at(record)->arg);
+
+	ep->record = record;
+	ep->adopted = RECORD_AS(record, struct door_data)->adopted;
+	learn_name(ep);
+	return ep;
+}
+
+struct endpoint *listener_adopt(struct service *s, int fd,
+				const struct addr *addr,
+				enum endpoint_use use)
+{
+	int record = record_new(RECORD_DOOR, s->slot, use);
+	struct endpoint *ep;
+
+	if (record < 0)
+		return NULL;
+	fd_nonblock(fd, true);
+	record_set_fd(record, 0, fd);
+	record_commit(record);
+	ep = listener_hang(s, record, addr);
+	fill_door(ep);
+	return ep;
+}
+
+void listener_close(struct endpoint *ep, bool unlink_path)
+{
+	struct door_data *d;
+	struct stat sb;
+
+	look_away(ep);
+	timer_cancel(ep->service->u->loop, &ep->rest);
+	if (ep->record >= 0) {
+		d = RECORD_AS(ep->record, struct door_data);
+		if (unlink_path && d->path[0] == '/' && d->inode &&
+		    d->kind != ADDR_FIFO && lstat(d->path, &sb) == 0 &&
+		    sb.st_ino == d->inode && S_ISSOCK(sb.st_mode))
+			unlink(d->path);
+		record_close(ep->record);
+	}
+	TAILQ_REMOVE(&ep->service->endpoints, ep, entry);
+	addr_free(&ep->addr);
+	free(ep);
+}
+
+void listener_move(struct endpoint *ep, struct service *to)
+{
+	look_away(ep);
+	TAILQ_REMOVE(&ep->service->endpoints, ep, entry);
+	TAILQ_INSERT_TAIL(&to->endpoints, ep, entry);
+	ep->service = to;
+	record_at(ep->record)->service = to->slot;
+	record_commit(ep->record);
+}
+
+static void note(void *arg, const char *text)
+{
+	service_log((struct service *)arg, LOG_LEVEL_WARNING, "%s", text);
+}
+
+/* Half a sentence about why NAME of A can't be bound, with its cure. */
+static char *explain(const struct service *s, const struct addr *a,
+		     const struct addr_name *name, int error)
+{
+	struct net_holder h;
+
+	if (error == -EADDRINUSE && net_holder(a, name, &h))
+		return xasprintf("%s is held by %s (pid %d); 'usher adopt %s "
+				 "--pid %d --listen %s' takes it without "
+				 "closing", a->text, h.name, (int)h.pid,
+				 s->name, (int)h.pid, a->text);
+	if (error == -EACCES && a->port)
+		return xasprintf("%s: no right to bind a port below 1024; the "
+				 "drop-in ports-below-1024.conf gives usher "
+				 "CAP_NET_BIND_SERVICE", a->text);
+	if (error == -EEXIST)
+		return xasprintf("%s: something that is no socket of a dead "
+				 "program is in the way; remove it or take "
+				 "another path", a->text);
+	return xasprintf("%s: %s", a->text, strerror(-error));
+}
+
+static int open_inherited(struct service *s, const struct addr *addr,
+			  enum endpoint_use use, char **why)
+{
+	int fd = listener_inherited(addr->path);
+	const char *bad = NULL;
+
+	if (fd < 0) {
+		*why = xasprintf("%s: no descriptor of that name was "
+				 "inherited; name it in the socket unit by "
+				 "FileDescriptorName=%s", addr->text,
+				 addr->path);
+		return fd;
+	}
+	if (use == USE_LISTEN && s->conf->handoff != HANDOFF_SHARE &&
+	    fd_check(fd, FD_WANT_LISTENING, &bad) < 0) {
+		*why = xasprintf("%s: %s", addr->text, bad);
+		close(fd);
+		return -EINVAL;
+	}
+	if (!listener_adopt(s, fd, addr, use)) {
+		close(fd);
+		*why = xasprintf("%s: too many descriptors", addr->text);
+		return -ENFILE;
+	}
+	return 0;
+}
+
+int listener_open(struct service *s, const struct addr *addr,
+		  enum endpoint_use use, char **why)
+{
+	const struct net_note n = { note, s };
+	struct endpoint *last = TAILQ_LAST(&s->endpoints, endpoints);
+
+	if (addr->kind == ADDR_FD)
+		return open_inherited(s, addr, use, why);
+	for (size_t i = 0; i < addr->nnames; i++) {
+		int fd = net_listen(addr, &addr->names[i], &n);
+		struct endpoint *ep = fd < 0 ? NULL
+				    : listener_adopt(s, fd, addr, use);
+
+		if (ep)
+			continue;
+		*why = explain(s, addr, &addr->names[i], fd < 0 ? fd
+								: -ENFILE);
+		if (fd >= 0)
+			close(fd);
+		while ((ep = TAILQ_LAST(&s->endpoints, endpoints)) != last)
+			listener_close(ep, true);
+		return fd < 0 ? fd : -ENFILE;
+	}
+	return 0;
+}
