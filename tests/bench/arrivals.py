@@ -94,6 +94,20 @@ def ours(lab, address, pin=0, env=None, **keys):
 KINDS = [("tcp", "TCP"), ("unix", "Unix")]
 
 
+def itself(lab):
+    """The passing limit beside itself: what this machine can tell apart."""
+    tables = []
+    for kind, word in KINDS:
+        a = lab.address(kind)
+        start = limit(lab, a, "limit-pass", lab.program("worker-pass"))
+        t = Table(f"the limit beside itself, {word}, one CPU", HEAD)
+        got, failed = rounds(lab, {"limit": start, "the same": start},
+                             connections(lab, a))
+        fill(t, got, failed, "limit")
+        tables.append(t)
+    return tables
+
+
 def accept(lab):
     """A connection that usher answers itself."""
     tables = []
