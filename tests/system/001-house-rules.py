@@ -31,7 +31,8 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS)
 # A library's header, and the only places where it may be seen.
 LIBRARIES = {
     r"ini\.h": r"conf/",
-    r"systemd/.*": r"base/log\.c|daemon\.c|continuity/fdstore\.c",
+    r"systemd/.*": r"base/log\.c|daemon\.c|continuity/fdstore\.c|"
+                    r"work/output\.c",
     r"n?curses.*": r"client/",
 }
 
@@ -174,9 +175,25 @@ def check(name):
         check_text(name, text)
 
 
+def check_listed(names):
+    """What is not in Makefile.am is not in the tarball."""
+    words = set(re.findall(r"[\w./-]+", read("Makefile.am")))
+    lines = re.findall(r"^\t(\S+\.[ch]) \\$", read("Makefile.am"), re.M)
+    for line in set(lines):
+        if lines.count(line) > 1:
+            breach("Makefile.am", "", f"{line} twice")
+    alone = {".gitattributes", ".gitignore", "COPYING", "Makefile.am",
+             "configure.ac"}
+    for name in names:
+        known = {name, name.removesuffix(".c"), os.path.dirname(name)}
+        if name not in alone and not known & words:
+            breach(name, 1, "not in Makefile.am")
+
+
 names = tracked()
 assert "src/main.c" in names and "autogen.sh" in names, names
 for each in names:
     check(each)
+check_listed(names)
 if breaches:
     sys.exit("\n".join(breaches))

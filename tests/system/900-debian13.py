@@ -1,6 +1,7 @@
 """Debian 13: the tree builds with gcc and with clang, warnings are errors,
 its unit tests pass, and so does `make distcheck`."""
 import os
+import shutil
 import subprocess
 
 from harness import TOP
@@ -13,21 +14,18 @@ timeout = 900
 
 def tree():
     """The tree as a tar, without what was built."""
-    names = subprocess.run(
-        ["git", "-c", f"safe.directory={TOP}", "ls-files", "-zco",
-         "--exclude-standard"],
-        cwd=TOP, stdout=subprocess.PIPE, check=False).stdout
-    names = b"\0".join(n for n in names.split(b"\0")
-                       if n and os.path.exists(os.path.join(os.fsencode(TOP),
-                                                            n)))
-    if not names:               # a tarball of ours: all but what is built
-        return subprocess.run(
-            ["tar", "-C", TOP, "--exclude=./build", "--exclude=./_build",
-             "--exclude=./_inst", "-cf", "-", "."],
-            stdout=subprocess.PIPE, check=True).stdout
-    return subprocess.run(
-        ["tar", "-C", TOP, "--null", "-T", "-", "-cf", "-"], input=names,
-        stdout=subprocess.PIPE, check=True).stdout
+    names = b""
+    if shutil.which("git"):
+        names = subprocess.run(
+            ["git", "-c", f"safe.directory={TOP}", "ls-files", "-zco",
+             "--exclude-standard"],
+            cwd=TOP, stdout=subprocess.PIPE, check=False).stdout
+    names = b"\0".join(name for name in names.split(b"\0") if name and
+                       os.path.exists(os.path.join(os.fsencode(TOP), name)))
+    which = ["--null", "--files-from=-"] if names else \
+        ["--exclude=./build", "--exclude=./_build", "--exclude=./_inst", "."]
+    return subprocess.run(["tar", "-C", TOP, "-cf", "-", *which], input=names,
+                          stdout=subprocess.PIPE, check=True).stdout
 
 
 STEPS = """set -e

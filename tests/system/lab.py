@@ -22,7 +22,8 @@ import subprocess
 import tempfile
 from contextlib import contextmanager
 
-from harness import (BUILD, TOP, cannot, descendants, libc, popen, stopped)
+from harness import (BUILD, TOP, cannot, descendants, libc, popen, stopped,
+                     wait_for)
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CLONE_NEWNET = 0x40000000
@@ -77,7 +78,7 @@ mount --rbind /sys sys
 mount -t tmpfs -o mode=755 usher-test run
 [ -z "$NET" ] || ip link set lo up
 echo ready
-exec sleep infinity
+exec chroot . sleep infinity
 """
 
     def __enter__(self):
@@ -92,7 +93,10 @@ exec sleep infinity
              self.scratch, BUILD, os.path.join(TOP, "tests")],
             stdout=subprocess.PIPE, text=True,
             env={"PATH": PATH, "NET": "1" if self.net else ""})
-        if self.holder.stdout.readline() != "ready\n":
+        if self.holder.stdout.readline() == "ready\n":
+            wait_for(lambda: not os.path.samefile(
+                "/", f"/proc/{self.holder.pid}/root"))
+        else:
             status = self.holder.wait()
             shutil.rmtree(self.dir, ignore_errors=True)
             if status == 76:
@@ -115,7 +119,8 @@ exec sleep infinity
         found = []
         for pid in descendants():
             try:
-                if os.readlink(f"/proc/{pid}/root") == self.path:
+                if os.path.samefile(f"/proc/{pid}/root",
+                                    f"/proc/{self.holder.pid}/root"):
                     found.append(pid)
             except OSError:
                 pass
@@ -126,10 +131,10 @@ exec sleep infinity
         inside = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8",
                   **{k: v for k, v in (env or {}).items()
                      if k not in ("PATH", "HOME", "PWD", "LANG")}}
-        ns = f"/proc/{self.holder.pid}/ns"
-        return (["nsenter", f"--mount={ns}/mnt"]
-                + ([f"--net={ns}/net"] if self.net else [])
-                + ["chroot", self.path, "env", "-i", f"--chdir={chdir}"]
+        return (["nsenter", f"--target={self.holder.pid}", "--mount",
+                 "--root", "--wd=/"]
+                + (["--net"] if self.net else [])
+                + ["env", "-i", f"--chdir={chdir}"]
                 + [f"{k}={v}" for k, v in inside.items()] + list(command))
 
     def run(self, *command, env=None, chdir="/", **how):
