@@ -21,6 +21,8 @@
 #include "base/mem.h"
 #include "base/text.h"
 
+struct names;
+
 enum conf_handoff { HANDOFF_SPAWN, HANDOFF_PASS, HANDOFF_SHARE };
 
 enum conf_protocol {
@@ -95,6 +97,7 @@ struct conf_grant {
 	enum { GRANT_USER, GRANT_GROUP, GRANT_ANYONE } kind;
 	uint32_t id;
 	enum conf_level level;
+	char *text;		/* the principal as written: "user:bob" */
 };
 struct conf_grants {
 	struct conf_grant *v;
@@ -125,6 +128,7 @@ enum { CONF_NOFILE, CONF_CORE, CONF_AS, CONF_CPU, CONF_NPROC, CONF_LIMITS };
 struct conf_service {
 	TAILQ_ENTRY(conf_service) entry;
 	char *name;
+	char *title;			/* "service NAME" */
 	struct conf_where where;
 
 	/* what */
@@ -133,6 +137,9 @@ struct conf_service {
 	char *exec;			/* as written */
 	struct strv argv;		/* argv[0] is what the program sees */
 	char *program;			/* absolute path that is executed */
+	/* Why no worker can be started although the file was good once (its
+	 * user has gone since): a kept configuration only, else NULL. */
+	char *broken;
 	enum conf_handler handler;	/* derived */
 	enum conf_handoff handoff;
 	enum conf_protocol protocol;
@@ -181,6 +188,8 @@ struct conf_service {
 	int64_t nice, oom_score_adjust;	/* CHILD_OOM_KEEP: as usher's */
 	struct conf_limit limits[CONF_LIMITS];
 	bool no_new_privileges;
+	/* pass_environment: PATH, LANG and TZ, or what the file says
+	 * instead; nothing else is inherited. */
 	struct strv environment, environment_file, pass_environment;
 	enum conf_output output;
 
@@ -199,10 +208,18 @@ struct conf_service {
 	const char *spool;
 };
 
+/* One file's text, as it was read. */
+struct conf_text {
+	char *text;
+	size_t len;
+};
+
 struct conf {
 	unsigned refs;
 	char *path;			/* the main file, as given */
 	struct strv files;		/* all that were read */
+	struct conf_text *texts;	/* of each of them */
+	struct names *names;		/* conf_find's table */
 	/* [usher] */
 	struct addr control;
 	bool control_default;
@@ -232,8 +249,9 @@ struct conf_source {
 	const char *text;	/* or this text */
 	size_t len;
 	bool resolve;		/* look names of hosts up (blocks) */
-	const char *runtime;	/* where the control socket and the spool are
-				 * for who is not root; NULL: the default */
+	const char *runtime;	/* the directory of control socket and spool;
+				 * NULL: /run/usher and /var/spool/usher for
+				 * root, else under XDG_RUNTIME_DIR or /tmp */
 };
 
 /* Loads, checks, resolves. 0 and *OUT (refs 1), or -EINVAL (mistakes in
@@ -246,7 +264,9 @@ void conf_unref(struct conf **c);
 struct conf_service *conf_find(struct conf *c, const char *name);
 
 /* The whole text of all files, as one that conf_load reads from text: what
- * the state keeps as the last good configuration. Allocated. */
+ * the state keeps as the last good configuration. Allocated. When it is
+ * loaded, what has gone from the world since (a program, a user, a name of a
+ * host) is a note and not an error. */
 char *conf_dump(const struct conf *c, size_t *len);
 
 /* Prints every setting in force, defaults filled in, as INI. ONE: only this

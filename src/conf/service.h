@@ -1,0 +1,32 @@
+/*
+ * service - one [service NAME]: from its entries and [defaults] to values.
+ */
+#ifndef USHER_CONF_SERVICE_H
+#define USHER_CONF_SERVICE_H
+
+#include "conf/load.h"
+
+/* What the loader needs for every service. */
+struct service_maker {
+	struct load *l;
+	struct conf_service preset;	/* every scalar default */
+	struct names muted;		/* defaults that can't act somewhere */
+	struct mute *mutes;
+	bool *own;			/* set in the section itself */
+};
+
+void service_maker_open(struct service_maker *m, struct load *l);
+/* Makes the service of S; DEFAULTS is its file's, or NULL. Mistakes are in
+ * the report. The caller owns it. */
+struct conf_service *service_make(struct service_maker *m,
+				  const struct section *s,
+				  const struct section *defaults);
+/* Tells of the defaults that could not act. */
+void service_maker_close(struct service_maker *m);
+
+void service_free(struct conf_service *s);
+
+/* Whether the world has what S names; looks hosts up. service_world.c */
+void service_world(struct load *l, struct conf_service *s);
+
+#endif
