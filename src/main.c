@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/check.h"
+
 int main(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : "";
@@ -18,6 +20,8 @@ int main(int argc, char **argv)
 		puts("usage: usher COMMAND [ARGUMENT ...]");
 		return 0;
 	}
+	if (strcmp(word, "check") == 0)
+		return cmd_check(argc - 1, argv + 1);
 	fputs("usage: usher COMMAND [ARGUMENT ...]\n", stderr);
 	return 2;
 }

@@ -1,0 +1,111 @@
+/*
+ * check - usher check: is the configuration right, and what does it say?
+ *
+ * The same loader as the daemon's. Every mistake goes to standard error, a
+ * line each; one line of result follows. Exit 0, 1 with mistakes, 2 usage.
+ */
+#include "client/check.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/conf.h"
+
+static const struct option options[] = {
+	{ "config", required_argument, NULL, 'c' },
+	{ "effective", no_argument, NULL, 'e' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+static const char usage[] = "usage: usher check [-c FILE] [--effective]\n";
+
+struct check {
+	const char *path;
+	bool effective;
+};
+
+/* 0; or the exit status to end with, plus 1. */
+static int read_words(int argc, char **argv, struct check *out)
+{
+	int opt;
+
+	optind = 1;
+	while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+		switch (opt) {
+		case 'c':
+			out->path = optarg;
+			break;
+		case 'e':
+			out->effective = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 1;
+		default:
+			fputs(usage, stderr);
+			return 3;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "usher check: '%s': a file is named with -c\n",
+			argv[optind]);
+		fputs(usage, stderr);
+		return 3;
+	}
+	return 0;
+}
+
+static void print_all(const struct strv *lines, const char *prefix)
+{
+	for (size_t i = 0; i < lines->n; i++)
+		fprintf(stderr, "%s%s\n", prefix, lines->v[i]);
+}
+
+static void plural(char *buf, size_t len, size_t n, const char *what)
+{
+	snprintf(buf, len, "%zu %s%s", n, what, n == 1 ? "" : "s");
+}
+
+/* The one line of result; with --effective standard output is the file's. */
+static void result(const struct check *check, const struct conf *c,
+		   const struct conf_report *report)
+{
+	FILE *out = check->effective || !c ? stderr : stdout;
+	char services[40], mistakes[40], notes[40];
+
+	plural(mistakes, sizeof(mistakes), report->errors.n, "mistake");
+	plural(notes, sizeof(notes), report->notes.n, "note");
+	if (!c) {
+		fprintf(out, "%s: %s\n", check->path, mistakes);
+		return;
+	}
+	plural(services, sizeof(services), c->nservices, "service");
+	fprintf(out, "%s: %s, no mistake", check->path, services);
+	if (report->notes.n)
+		fprintf(out, ", %s", notes);
+	fputc('\n', out);
+}
+
+int cmd_check(int argc, char **argv)
+{
+	struct check check = { .path = USHER_CONFDIR "/usher.ini" };
+	struct conf_source source = { .resolve = true };
+	struct conf_report report = { 0 };
+	struct conf *c = NULL;
+	int r = read_words(argc, argv, &check);
+
+	if (r)
+		return r - 1;
+	source.path = check.path;
+	r = conf_load(&source, &c, &report);
+	print_all(&report.errors, "");
+	print_all(&report.notes, "note: ");
+	if (r == 0 && check.effective)
+		conf_print(c, NULL, false, stdout);
+	result(&check, c, &report);
+	conf_report_free(&report);
+	conf_unref(&c);
+	return r == 0 ? 0 : 1;
+}
