@@ -39,6 +39,7 @@ struct process {
 	struct run *run;
 	struct timer age;	/* max_age, then stop_timeout */
 	bool told;
+	bool failed;		/* how it ended */
 };
 
 struct spawn {
@@ -85,7 +86,8 @@ static void report(struct process *p, const struct child_exit *e)
 	char text[80];
 
 	child_exit_text(e, text, sizeof(text));
-	if (!e->known || e->signaled || e->status)
+	p->failed = !e->known || e->signaled || e->status;
+	if (p->failed)
 		s->data->failures++;
 	log_write(LOG_LEVEL_DEBUG,
 		  &(struct log_about){ .service = s->name, .pid = p->pid,
@@ -117,7 +119,7 @@ static void process_free(struct process *p)
 		w->nconns--;
 	timer_cancel(p->service->u->loop, &p->age);
 	if (p->output >= 0)
-		output_ended(p->output);
+		output_ended(p->service, p->output, p->failed);
 	TAILQ_REMOVE(&w->processes, p, entry);
 	record_close(p->record);
 	free(p);
@@ -224,7 +226,7 @@ static int go(struct launch *l, const struct spawn_data *data, struct run *run,
 	fd_closep(&end);
 	if (pid < 0) {
 		if (out >= 0)
-			output_close(out);
+			output_close(s, out);
 		record_forget(record);
 		return pid;
 	}
