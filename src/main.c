@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/check.h"
+#include "client/connect.h"
 
 int main(int argc, char **argv)
 {
@@ -22,6 +23,8 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(word, "check") == 0)
 		return cmd_check(argc - 1, argv + 1);
+	if (strcmp(word, "connect") == 0)
+		return cmd_connect(argc - 1, argv + 1);
 	fputs("usage: usher COMMAND [ARGUMENT ...]\n", stderr);
 	return 2;
 }
