@@ -50,7 +50,7 @@ static void on_rested(void *arg)
 	endpoint_release(arg, HOLD_REST);
 }
 
-static void rest(struct endpoint *ep, int error)
+void listener_rest(struct endpoint *ep, int error)
 {
 	struct usher *u = ep->service->u;
 	int64_t now = loop_now(u->loop);
@@ -58,27 +58,13 @@ static void rest(struct endpoint *ep, int error)
 	if (!u->rest_told || now - u->rest_told > REST_TELL_MS) {
 		u->rest_told = now;
 		service_log(ep->service, LOG_LEVEL_WARNING,
-			    "%s: accept: %s; looking away for %d ms at a "
+			    "%s: %s; looking away for %d ms at a "
 			    "time, clients wait in the kernel's queue (raise "
 			    "LimitNOFILE or max_descriptors)",
 			    ep->addr.text, strerror(error), REST_MS);
 	}
 	endpoint_hold(ep, HOLD_REST);
 	timer_set(u->loop, &ep->rest, REST_MS, on_rested, ep);
-}
-
-static int accept_one(struct endpoint *ep)
-{
-	struct addr_name peer = { .len = sizeof(peer.u) };
-	int fd = accept4(record_at(ep->record)->fd[0], &peer.u.sa, &peer.len,
-			 SOCK_NONBLOCK);
-
-	if (fd < 0)
-		return -errno;
-	RECORD_AS(ep->record, struct door_data)->arrivals++;
-	stats_count(&ep->service->data->arrivals, 1);
-	arrival_take(ep->service, ep, fd, &peer);
-	return 0;
 }
 
 /* Errors of the connection that was to be accepted, not of the door
@@ -90,6 +76,44 @@ static bool passing(int error)
 	       error == -ENOPROTOOPT || error == -EHOSTDOWN ||
 	       error == -ENONET || error == -EHOSTUNREACH ||
 	       error == -EOPNOTSUPP || error == -ENETUNREACH;
+}
+
+/* As listener_accept, but says what went wrong (-errno). */
+static int accept_fd(struct endpoint *ep, struct addr_name *peer)
+{
+	int fd;
+
+	peer->len = sizeof(peer->u);
+	fd = accept4(record_at(ep->record)->fd[0], &peer->u.sa, &peer->len,
+		     SOCK_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	RECORD_AS(ep->record, struct door_data)->arrivals++;
+	return fd;
+}
+
+int listener_accept(struct endpoint *ep, struct addr_name *peer)
+{
+	int fd = accept_fd(ep, peer);
+
+	if (fd >= 0 || fd == -EAGAIN)
+		return fd;
+	if (passing(fd))
+		return -ECONNABORTED;
+	listener_rest(ep, -fd);
+	return -EAGAIN;
+}
+
+static int accept_one(struct endpoint *ep)
+{
+	struct addr_name peer;
+	int fd = accept_fd(ep, &peer);
+
+	if (fd < 0)
+		return fd;
+	stats_count(&ep->service->data->arrivals, 1);
+	arrival_take(ep->service, ep, fd, &peer);
+	return 0;
 }
 
 /* With on_full other than wait, what has no room is accepted and refused. */
@@ -118,7 +142,7 @@ static void on_acceptable(void *arg, uint32_t events)
 		if (r == -EAGAIN)
 			break;
 		if (r < 0 && !passing(r)) {
-			rest(ep, -r);
+			listener_rest(ep, -r);
 			return;
 		}
 	}
@@ -282,6 +306,8 @@ void listener_close(struct endpoint *ep, bool unlink_path)
 	struct door_data *d;
 	struct stat sb;
 
+	if (ep->leave)
+		ep->leave(ep);
 	look_away(ep);
 	timer_cancel(ep->service->u->loop, &ep->rest);
 	if (ep->record >= 0) {
@@ -299,6 +325,8 @@ void listener_close(struct endpoint *ep, bool unlink_path)
 
 void listener_move(struct endpoint *ep, struct service *to)
 {
+	if (ep->leave)
+		ep->leave(ep);
 	look_away(ep);
 	TAILQ_REMOVE(&ep->service->endpoints, ep, entry);
 	TAILQ_INSERT_TAIL(&to->endpoints, ep, entry);

@@ -44,6 +44,13 @@ void endpoint_release(struct endpoint *ep, uint32_t bits);
 /* Brings epoll in line with holds (after endpoints were added). */
 void endpoint_update(struct endpoint *ep);
 
+/* Accepts one client of EP and counts it: its descriptor (non-blocking), and
+ * who it is. -EAGAIN: nobody is there, or there are no descriptors and the
+ * door is looked away from for a while. -ECONNABORTED: that one has gone. */
+int listener_accept(struct endpoint *ep, struct addr_name *peer);
+/* Looks away from EP for a while: ERROR (an errno) is why. */
+void listener_rest(struct endpoint *ep, int error);
+
 /* Accepts until EAGAIN, whatever holds (a door that closes loses nobody). */
 void listener_drain(struct endpoint *ep);
 

@@ -133,6 +133,10 @@ struct handler {
 	void (*changed)(struct service *s, const struct conf_service *old,
 			unsigned bits);
 
+	/* After a take-over: R was running. 0: its process is known here, and
+	 * done will be called; else it is run again. NULL: none is known. */
+	int (*attach)(struct service *s, struct run *r);
+
 	/* A new generation takes over. DONE (may be NULL) is called once
 	 * when it has settled (0) or failed (-errno, text why), or was
 	 * overtaken (-ECANCELED). -EOPNOTSUPP: nothing to roll. */
@@ -191,6 +195,7 @@ struct endpoint {
 	struct timer rest;
 	void *request;		/* inlet/request's own (USE_TRIGGER) */
 	void (*update)(struct endpoint *ep);	/* and its view of holds */
+	void (*leave)(struct endpoint *ep);	/* about to be closed */
 };
 
 /* RECORD_DOOR's data. Its arg is enum endpoint_use. */

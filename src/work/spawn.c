@@ -445,6 +445,23 @@ static int adopt(struct service *s, int index)
 	return 0;
 }
 
+static int attach(struct service *s, struct run *r)
+{
+	struct spawn *w = s->work;
+	struct process *p;
+
+	TAILQ_FOREACH(p, &w->processes, entry) {
+		const struct spawn_data *d =
+			RECORD_AS(p->record, struct spawn_data);
+
+		if (d->is_run && d->cookie == r->id && !p->run) {
+			p->run = r;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
 static void end(struct service *s)
 {
 	struct spawn *w = s->work;
@@ -470,5 +487,6 @@ const struct handler handler_spawn = {
 	.stop = stop,
 	.busy = busy,
 	.adopt = adopt,
+	.attach = attach,
 	.end = end,
 };
