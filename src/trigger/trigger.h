@@ -20,10 +20,11 @@ void trigger_changed(struct service *s);
 /* After a take-over: a RECORD_RUN or RECORD_REQUEST of S. */
 int trigger_adopt(struct service *s, int record);
 
-/* Who waits for a run's end; embedded by the owner. */
+/* Who waits for a run's end; embedded by the owner, zeroed. */
+TAILQ_HEAD(trigger_waits, trigger_wait);
 struct trigger_wait {
 	TAILQ_ENTRY(trigger_wait) entry;
-	bool set;
+	struct trigger_waits *on;	/* NULL: it does not wait */
 	/* STATUS as run's done. */
 	void (*fn)(void *arg, int status, const char *why);
 	void *arg;
@@ -31,7 +32,8 @@ struct trigger_wait {
 
 /*
  * One trigger with MESSAGE. W may be NULL. 0, or -EAGAIN: trigger_queue is
- * full. W's fn is called when a run that started after this has ended.
+ * full; -ESHUTDOWN: none are taken any more. W's fn is called when a run that
+ * started after this has ended, for the last time if it is tried again.
  */
 int trigger_take(struct service *s, const char *message, size_t len,
 		 struct trigger_wait *w);
