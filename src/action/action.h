@@ -33,6 +33,12 @@ int action_scale(struct service *s, struct text_range range);
  * shutdown_timeout; then DONE. NOW: at once. May be called again with NOW. */
 void action_shutdown(struct usher *u, bool now, action_done *done, void *arg);
 
+/* Closes S's doors (each queue drained first) and stops it; it is in U's
+ * list of the gone ones. NOW: what is in flight is told to stop. Ends in
+ * action_gone, which is what usher.on_gone is. */
+void action_retire(struct service *s, bool now);
+void action_gone(struct service *s);
+
 /* The handler for a service's settings. */
 const struct handler *action_handler(const struct conf_service *cs);
 

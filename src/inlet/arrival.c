@@ -118,7 +118,7 @@ void arrival_end(struct service *s, const struct conn_end *e)
 
 static int keep(struct service *s, struct conn *c)
 {
-	int record = record_new(RECORD_CONN, s->slot, 0);
+	int record = record_new(RECORD_CONN, s->slot, CONN_WAITING);
 	struct conn_wait *w;
 
 	if (record < 0)

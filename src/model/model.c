@@ -70,6 +70,7 @@ struct service *service_new(struct usher *u, struct conf *c,
 void service_free(struct service *s)
 {
 	timer_cancel(s->u->loop, &s->retry);
+	timer_cancel(s->u->loop, &s->drain);
 	task_cancel(s->u->loop, &s->offer);
 	/* A service of the same name may have come meanwhile: it goes on
 	 * with the slot. */
@@ -91,7 +92,7 @@ enum service_state service_state(const struct service *s)
 		return SERVICE_DISABLED;
 	if (s->degraded)
 		return SERVICE_DEGRADED;
-	if (s->holds & HOLD_DRAIN)
+	if (s->draining || (s->holds & HOLD_DRAIN))
 		return SERVICE_DRAINING;
 	if (s->holds & HOLD_PAUSE)
 		return SERVICE_PAUSED;

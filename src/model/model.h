@@ -128,8 +128,8 @@ struct handler {
 	 * now, service_room() will follow. NULL: no triggers. */
 	int (*run)(struct service *s, struct run *r);
 
-	/* s->conf is new, OLD was it; BITS of conf_diff. Workers are rolled
-	 * if CONF_WORKERS. */
+	/* s->conf is new, OLD was it; BITS of conf_diff. Brings into force
+	 * what acts at once; with CONF_WORKERS the caller rolls next. */
 	void (*changed)(struct service *s, const struct conf_service *old,
 			unsigned bits);
 
@@ -234,16 +234,21 @@ struct service {
 	void *triggers;		/* trigger/'s */
 	TAILQ_HEAD(conns, conn_wait) waiting;	/* arrival's: offered again */
 	bool starting, rolling, gone;
+	bool retiring;		/* reload's: no longer named */
+	bool draining;		/* told to; the doors may still be open */
 	char *degraded;		/* why, or NULL */
 	int64_t degraded_since;
 	char *last_line;	/* the last line a failing worker wrote */
 	struct timer retry;	/* of its doors, action's */
+	int64_t retry_ms;
+	struct timer drain;	/* --after */
 	struct task offer;	/* arrival's: room again */
 };
 
 struct usher {
 	struct loop *loop;
 	struct conf *conf;
+	struct conf_source source;	/* where it comes from */
 	TAILQ_HEAD(services, service) services;	/* as the file has them */
 	TAILQ_HEAD(gone, service) gone;		/* removed, finishing */
 	struct resolver *resolver;
@@ -258,6 +263,17 @@ struct usher {
 	void (*on_change)(struct usher *u, struct service *s);
 	void (*on_room)(struct service *s);
 	void (*on_gone)(struct service *s);
+	void (*on_conf)(struct usher *u);	/* u->conf is a new one */
+};
+
+/* What a RECORD_CONN is: its arg. */
+enum conn_kind {
+	CONN_WAITING,		/* arrival's: for room */
+	CONN_PROXY,		/* its PROXY header is being read */
+	CONN_PASSED,		/* unix-pass: brings a descriptor */
+	CONN_DISCARD,
+	CONN_AGENT,
+	CONN_HELD,		/* relay's: for its backend */
 };
 
 /* An arrival. On the stack of who accepted it; arrive() takes fd over. */

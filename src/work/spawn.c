@@ -391,12 +391,11 @@ static void changed(struct service *s, const struct conf_service *old,
 		    unsigned bits)
 {
 	(void)old;
-	/* What is started from now on is started as the file says now. */
-	if (bits & CONF_WORKERS)
-		s->data->generation++;
+	(void)bits;
 	service_room(s);
 }
 
+/* What is started from now on is of the new generation. */
 static int roll(struct service *s,
 		void (*done)(void *arg, int result, const char *why),
 		void *arg)

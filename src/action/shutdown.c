@@ -1,0 +1,138 @@
+/*
+ * shutdown - the house closes: doors first, then what is in flight, then
+ * workers.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "action/action.h"
+#include "action/doors.h"
+#include "inlet/arrival.h"
+#include "inlet/listener.h"
+#include "trigger/trigger.h"
+
+/* How often a service that goes is asked for its runs. */
+#define LOOK_MS 20
+
+struct ending {
+	struct usher *u;
+	action_done *done;
+	void *arg;
+	struct timer patience;
+	bool now;
+};
+
+/* One end in a process's life. */
+static struct ending ending;
+
+static void close_doors(struct service *s)
+{
+	struct endpoint *ep, *next;
+
+	for (ep = TAILQ_FIRST(&s->endpoints); ep; ep = next) {
+		next = TAILQ_NEXT(ep, entry);
+		if (ep->use == USE_LISTEN &&
+		    !(s->holds & (HOLD_SHARED | HOLD_PAUSE)))
+			listener_drain(ep);
+	}
+}
+
+/* Runs that wait for their turn still need the handler. */
+static void stop_after_runs(void *arg)
+{
+	struct service *s = arg;
+
+	if (trigger_pending(s) + trigger_running(s) > 0)
+		timer_set(s->u->loop, &s->retry, LOOK_MS, stop_after_runs, s);
+	else
+		s->handler->stop(s, false);
+}
+
+/* Stops what takes arrivals, then what serves them. */
+void action_retire(struct service *s, bool now)
+{
+	struct endpoint *ep;
+
+	timer_cancel(s->u->loop, &s->retry);
+	timer_cancel(s->u->loop, &s->drain);
+	if (!s->gone) {
+		s->gone = true;
+		close_doors(s);
+	}
+	trigger_stop(s, now);
+	while ((ep = TAILQ_FIRST(&s->endpoints)))
+		listener_close(ep, true);
+	if (now)
+		arrival_drop_waiting(s);
+	if (now)
+		s->handler->stop(s, true);
+	else
+		stop_after_runs(s);
+}
+
+static bool all_gone(const struct usher *u)
+{
+	return TAILQ_EMPTY(&u->services) && TAILQ_EMPTY(&u->gone);
+}
+
+static void finish(void)
+{
+	action_done *done = TAKE(ending.done);
+
+	timer_cancel(ending.u->loop, &ending.patience);
+	if (done)
+		done(ending.arg, 0, "stopped");
+}
+
+/* What usher.on_gone is. */
+void action_gone(struct service *s)
+{
+	struct usher *u = s->u;
+
+	if (!s->gone)
+		return;
+	doors_end(s);
+	TAILQ_REMOVE(&u->gone, s, entry);
+	service_free(s);
+	if (u->stopping && all_gone(u))
+		finish();
+}
+
+static void retire_all(struct usher *u, bool now)
+{
+	struct service *s, *next;
+
+	while ((s = TAILQ_FIRST(&u->services))) {
+		TAILQ_REMOVE(&u->services, s, entry);
+		TAILQ_INSERT_TAIL(&u->gone, s, entry);
+		action_retire(s, now);
+	}
+	for (s = TAILQ_FIRST(&u->gone); now && s; s = next) {
+		next = TAILQ_NEXT(s, entry);
+		action_retire(s, true);
+	}
+}
+
+static void out_of_patience(void *arg)
+{
+	struct usher *u = arg;
+
+	log_notice("shutdown: what is left after shutdown_timeout is stopped");
+	retire_all(u, true);
+}
+
+void action_shutdown(struct usher *u, bool now, action_done *done, void *arg)
+{
+	ending.u = u;
+	if (done) {
+		ending.done = done;
+		ending.arg = arg;
+	}
+	if (!u->stopping)
+		timer_set(u->loop, &ending.patience, u->conf->shutdown_timeout,
+			  out_of_patience, u);
+	u->stopping = true;
+	retire_all(u, now);
+	if (all_gone(u))
+		finish();
+}
