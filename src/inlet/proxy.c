@@ -21,3 +21,8 @@ int proxy_begin(struct service *s, struct conn *c)
 	(void)c;
 	return -1;
 }
+
+void proxy_drop(struct service *s)
+{
+	(void)s;
+}

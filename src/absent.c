@@ -1,0 +1,126 @@
+/*
+ * absent - parts that have not landed: each refuses to start.
+ */
+#include <errno.h>
+
+#include "builtin/builtin.h"
+#include "inlet/fifo.h"
+#include "relay/relay.h"
+#include "trigger/trigger.h"
+#include "work/pool.h"
+
+static int start(struct service *s)
+{
+	(void)s;
+	return -ENOSYS;
+}
+
+static bool room(struct service *s)
+{
+	(void)s;
+	return false;
+}
+
+static int arrive(struct service *s, struct conn *c)
+{
+	(void)s;
+	(void)c;
+	return -EAGAIN;
+}
+
+static void changed(struct service *s, const struct conf_service *old,
+		    unsigned bits)
+{
+	(void)s;
+	(void)old;
+	(void)bits;
+}
+
+static int roll(struct service *s,
+		void (*done)(void *arg, int result, const char *why),
+		void *arg)
+{
+	(void)s;
+	(void)done;
+	(void)arg;
+	return -EOPNOTSUPP;
+}
+
+static void stop(struct service *s, bool now)
+{
+	(void)now;
+	service_gone(s);
+}
+
+static uint32_t busy(const struct service *s)
+{
+	(void)s;
+	return 0;
+}
+
+static void end(struct service *s)
+{
+	(void)s;
+}
+
+#define ABSENT(word)                                                      \
+	{                                                                 \
+		.name = word, .start = start, .room = room,               \
+		.arrive = arrive, .changed = changed, .roll = roll,       \
+		.stop = stop, .busy = busy, .end = end,                   \
+	}
+
+const struct handler handler_pass = ABSENT("pass");
+const struct handler handler_share = ABSENT("share");
+const struct handler handler_relay = ABSENT("relay");
+const struct handler handler_backend = ABSENT("backend");
+const struct handler handler_echo = ABSENT("echo");
+const struct handler handler_agent = ABSENT("agent");
+
+int fifo_open(struct service *s, const struct addr *addr, char **why)
+{
+	(void)s;
+	(void)addr;
+	*why = NULL;
+	return -ENOSYS;
+}
+
+int trigger_start(struct service *s)
+{
+	(void)s;
+	return -ENOSYS;
+}
+
+void trigger_changed(struct service *s)
+{
+	(void)s;
+}
+
+void trigger_room(struct service *s)
+{
+	(void)s;
+}
+
+uint32_t trigger_stop(struct service *s, bool now)
+{
+	(void)s;
+	(void)now;
+	return 0;
+}
+
+void trigger_free(struct service *s)
+{
+	(void)s;
+}
+
+uint32_t trigger_pending(const struct service *s)
+{
+	(void)s;
+	return 0;
+}
+
+uint32_t trigger_running(const struct service *s)
+{
+	(void)s;
+	return 0;
+}

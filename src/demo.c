@@ -1,0 +1,190 @@
+/*
+ * demo - usher demo: a daemon with a built-in configuration on loopback.
+ *
+ * The text is etc/demo.ini, built in. Ports that are in use give way to the
+ * next free ones. The worker and the program that a trigger runs are this
+ * binary too (--worker, --run), so that the demo needs nothing else.
+ */
+#include <arpa/inet.h>
+#include <getopt.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/text.h"
+#include "daemon.h"
+#include "demo_ini.h"
+#include "serve.h"
+
+#define FIRST_PORT 7007
+#define LAST_PORT  7999
+
+static const char help[] =
+"usage: usher demo\n"
+"\n"
+"A daemon to play with, on loopback, with an echo service, four workers\n"
+"behind a queue and a trigger. Prints what to paste into a second terminal.\n"
+"Ctrl-C ends it.\n";
+
+/* ---- the worker and the run ---- */
+
+static int worker(void)
+{
+	int64_t door;
+	char words[4096], hello[128];
+	int fd, served = 0;
+
+	if (text_number(getenv("USHER_FD") ?: "", 0, 65535, &door) < 0) {
+		fputs("usher demo --worker is for usher demo alone\n",
+		      stderr);
+		return 2;
+	}
+	for (;;) {
+		struct fd_message m = { .buf = words, .size = sizeof(words),
+					.fds = &fd, .max = 1 };
+
+		if (fd_receive((int)door, &m, 0) <= 0)
+			return 0;
+		snprintf(hello, sizeof(hello),
+			 "hello from worker %d, its client number %d\n",
+			 (int)getpid(), ++served);
+		if (m.n == 1) {
+			send(fd, hello, strlen(hello), MSG_NOSIGNAL);
+			close(fd);
+		}
+	}
+}
+
+static int run(void)
+{
+	printf("run %s for: %s\n", getenv("USHER_TRIGGER_ID") ?: "?",
+	       getenv("USHER_TRIGGER") ?: "");
+	return 0;
+}
+
+/* ---- the daemon ---- */
+
+static bool is_free(uint16_t port)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_port = htons(port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	CLEANUP(fd_closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC,
+					   0);
+	int one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	return fd >= 0 && bind(fd, (void *)&sa, sizeof(sa)) == 0 &&
+	       listen(fd, 1) == 0;
+}
+
+static uint16_t next_free(uint16_t from, uint16_t wanted)
+{
+	uint16_t port = from;
+
+	while (port < LAST_PORT && !is_free(port))
+		port++;
+	if (port != wanted)
+		fprintf(stderr, "usher demo: port %u is in use, taking %u\n",
+			wanted, port);
+	return port;
+}
+
+static char *replace(char *text, const char *name, const char *value)
+{
+	char *at;
+
+	while ((at = strstr(text, name))) {
+		char *more = xasprintf("%.*s%s%s", (int)(at - text), text,
+				       value, at + strlen(name));
+
+		free(text);
+		text = more;
+	}
+	return text;
+}
+
+static char *replace_port(char *text, const char *name, uint16_t port)
+{
+	char digits[8];
+
+	snprintf(digits, sizeof(digits), "%u", port);
+	return replace(text, name, digits);
+}
+
+static char *own_path(void)
+{
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (n < 0)
+		return xstrdup("/usr/bin/usher");
+	path[n] = 0;
+	return xstrdup(path);
+}
+
+static int serve(void)
+{
+	CLEANUP(freep) char *runtime = serve_runtime();
+	CLEANUP(freep) char *usher = own_path();
+	CLEANUP(freep) char *text = xstrdup(demo_ini);
+	CLEANUP(freep) char *greeting = NULL;
+	uint16_t echo = next_free(FIRST_PORT, FIRST_PORT);
+	uint16_t hello = next_free((uint16_t)(echo + 1), FIRST_PORT + 1);
+	uint16_t trigger = next_free((uint16_t)(hello + 1), FIRST_PORT + 2);
+	struct daemon_options o = {
+		.source = { .path = "demo.ini", .resolve = true },
+	};
+
+	text = replace(text, "@RUNTIME@", runtime);
+	text = replace(text, "@USHER@", usher);
+	text = replace_port(text, "@ECHO@", echo);
+	text = replace_port(text, "@HELLO@", hello);
+	text = replace_port(text, "@TRIGGER@", trigger);
+	greeting = xasprintf(
+		"\nusher serves. Paste into a second terminal:\n\n"
+		"  echo ahoy | %s connect tcp:127.0.0.1:%u\n"
+		"  %s connect tcp:127.0.0.1:%u </dev/null\n"
+		"  %s trigger tcp:127.0.0.1:%u books\n\n"
+		"Then: %s --control %s/demo status; kill -9 a worker, or "
+		"usher (pid %d), and look again.\n\n",
+		usher, echo, usher, hello, usher, trigger, usher, runtime,
+		(int)getpid());
+	o.source.text = text;
+	o.source.len = strlen(text);
+	o.greeting = greeting;
+	return daemon_serve(&o);
+}
+
+int cmd_demo(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "worker", no_argument, NULL, 'w' },
+		{ "run", no_argument, NULL, 'r' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+
+	switch (getopt_long(argc, argv, "h", options, NULL)) {
+	case 'w':
+		return worker();
+	case 'r':
+		return run();
+	case 'h':
+		fputs(help, stdout);
+		return 0;
+	case -1:
+		break;
+	default:
+		return 2;
+	}
+	if (optind < argc) {
+		fprintf(stderr, "usher demo: '%s' is one word too many\n",
+			argv[optind]);
+		return 2;
+	}
+	return serve();
+}
