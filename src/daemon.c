@@ -97,7 +97,8 @@ static void on_stop(void *arg, const struct signalfd_siginfo *si)
 static void reloaded(void *arg, int result, const char *text)
 {
 	struct daemon *d = arg;
-	CLEANUP(freep) char *copy = xstrdup(text), *rest = copy;
+	CLEANUP(freep) char *copy = xstrdup(text);
+	char *rest = copy;
 
 	for (char *line; result < 0 && (line = strsep(&rest, "\n"));)
 		log_error("%s", line);
@@ -254,8 +255,6 @@ static void close_house(struct daemon *d)
 		record_shutdown();
 	}
 	conf_unref(&d->conf);
-	if (d->pid_fd >= 0 && d->status == 0)
-		ftruncate(d->pid_fd, 0) < 0 ? (void)0 : (void)0;
 	fd_closep(&d->pid_fd);
 	log_close();
 }

@@ -21,7 +21,7 @@ struct conf_service *conf_find(struct conf *c, const char *name)
 	return names_get(c->names, name);
 }
 
-void service_free(struct conf_service *s)
+void conf_service_free(struct conf_service *s)
 {
 	for (size_t i = 0; i < n_service_keys; i++)
 		value_free(&service_keys[i], s);
@@ -45,7 +45,7 @@ void conf_unref(struct conf **conf)
 		return;
 	while ((s = TAILQ_FIRST(&c->services))) {
 		TAILQ_REMOVE(&c->services, s, entry);
-		service_free(s);
+		conf_service_free(s);
 	}
 	for (size_t i = 0; i < n_usher_keys; i++)
 		value_free(&usher_keys[i], c);

@@ -224,7 +224,7 @@ static void check_defaults(struct load *l, const struct section *d)
 			load_error(l, e->where, d->title, e->key->name,
 				   "%s; %s", why, e->key->help);
 	}
-	service_free(s);
+	conf_service_free(s);
 }
 
 static void make_services(struct load *l)

@@ -24,7 +24,7 @@ struct conf_service *service_make(struct service_maker *m,
 /* Tells of the defaults that could not act. */
 void service_maker_close(struct service_maker *m);
 
-void service_free(struct conf_service *s);
+void conf_service_free(struct conf_service *s);
 
 /* Whether the world has what S names; looks hosts up. service_world.c */
 void service_world(struct load *l, struct conf_service *s);

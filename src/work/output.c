@@ -224,6 +224,8 @@ static bool drain(struct usher *u, int record, size_t most)
 struct stream {
 	struct usher *u;
 	int record;
+	bool over;	/* nobody has the other end; the worker may live on */
+	bool ended;	/* the worker has ended; others may write on */
 };
 
 static void end(struct stream *st)
@@ -257,8 +259,14 @@ static void on_readable(void *arg, uint32_t events)
 	struct stream *st = arg;
 
 	(void)events;
-	if (drain(st->u, st->record, READ_ONCE))
+	if (!drain(st->u, st->record, READ_ONCE))
+		return;
+	/* The record is its worker's until output_ended. */
+	st->over = true;
+	if (st->ended)
 		finish(st);
+	else
+		loop_unwatch(st->u->loop, st->record, 0);
 }
 
 static struct stream *stream_new(struct service *s, int record)
@@ -354,18 +362,18 @@ static void keep_last(struct service *s, int record)
 void output_ended(struct service *s, int record, bool failed)
 {
 	struct stream *st;
-	bool over;
 
 	if (record < 0)
 		return;
 	st = loop_arg(s->u->loop, record);
-	over = drain(s->u, record, READ_LAST);
+	st->ended = true;
+	st->over = st->over || drain(s->u, record, READ_LAST);
 	/* Whoever writes on now begins a line of their own. */
 	if (data_of(record)->buffer >= 0 && data_of(record)->len > 0)
 		tell(s->u, record);
 	if (failed)
 		keep_last(s, record);
-	if (over)
+	if (st->over)
 		finish(st);
 }
 
