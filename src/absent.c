@@ -6,7 +6,6 @@
 #include "builtin/builtin.h"
 #include "inlet/fifo.h"
 #include "relay/relay.h"
-#include "trigger/trigger.h"
 #include "work/pool.h"
 
 static int start(struct service *s)
@@ -83,44 +82,4 @@ int fifo_open(struct service *s, const struct addr *addr, char **why)
 	(void)addr;
 	*why = NULL;
 	return -ENOSYS;
-}
-
-int trigger_start(struct service *s)
-{
-	(void)s;
-	return -ENOSYS;
-}
-
-void trigger_changed(struct service *s)
-{
-	(void)s;
-}
-
-void trigger_room(struct service *s)
-{
-	(void)s;
-}
-
-uint32_t trigger_stop(struct service *s, bool now)
-{
-	(void)s;
-	(void)now;
-	return 0;
-}
-
-void trigger_free(struct service *s)
-{
-	(void)s;
-}
-
-uint32_t trigger_pending(const struct service *s)
-{
-	(void)s;
-	return 0;
-}
-
-uint32_t trigger_running(const struct service *s)
-{
-	(void)s;
-	return 0;
 }

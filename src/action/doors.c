@@ -12,6 +12,7 @@
 #include "inlet/fifo.h"
 #include "inlet/listener.h"
 #include "inlet/proxy.h"
+#include "inlet/request.h"
 #include "trigger/trigger.h"
 
 /* A port that is held, a worker that does not come up: looked at again so
@@ -113,6 +114,20 @@ int doors_begin(struct service *s)
 	return open + (s->conf->every ? 1 : 0);
 }
 
+void doors_close(struct endpoint *ep)
+{
+	if (ep->use == USE_TRIGGER)
+		request_leave(ep);
+	listener_close(ep, true);
+}
+
+void doors_move(struct endpoint *ep, struct service *to)
+{
+	if (ep->use == USE_TRIGGER)
+		request_leave(ep);
+	listener_move(ep, to);
+}
+
 void doors_end(struct service *s)
 {
 	struct endpoint *ep;
@@ -121,7 +136,7 @@ void doors_end(struct service *s)
 	proxy_drop(s);
 	trigger_free(s);
 	while ((ep = TAILQ_FIRST(&s->endpoints)))
-		listener_close(ep, true);
+		doors_close(ep);
 	if (s->handler)
 		s->handler->end(s);
 	admit_free(s);

@@ -23,6 +23,10 @@ struct endpoint *doors_find(struct service *s, const struct addr *addr,
  */
 int doors_begin(struct service *s);
 
+/* Ends a door, or gives it to TO; who reads triggers there leaves first. */
+void doors_close(struct endpoint *ep);
+void doors_move(struct endpoint *ep, struct service *to);
+
 /* Closes and frees all of S: nothing is in flight. */
 void doors_end(struct service *s);
 

@@ -107,7 +107,7 @@ static void unstage(struct step *st)
 	if (!st->staging)
 		return;
 	while ((ep = TAILQ_FIRST(&st->staging->endpoints)))
-		listener_close(ep, true);
+		doors_close(ep);
 	free(st->staging->degraded);
 	free(TAKE(st->staging));
 }
@@ -214,7 +214,7 @@ static void take_doors(struct service *s, struct step *st)
 	if (!st->staging)
 		return;
 	while ((ep = TAILQ_FIRST(&st->staging->endpoints)))
-		listener_move(ep, s);
+		doors_move(ep, s);
 	free(st->staging->degraded);
 	free(TAKE(st->staging));
 }
@@ -234,7 +234,7 @@ static void fetch_doors(struct usher *u, struct service *s,
 
 			/* All names of one address move together. */
 			for (; ep; ep = doors_find(from, a, use))
-				listener_move(ep, s);
+				doors_move(ep, s);
 		}
 	}
 }
@@ -269,7 +269,7 @@ static void settle_doors(struct service *s, const struct conf_service *cs)
 		if (!names(list, ep)) {
 			if (ep->use == USE_LISTEN && !s->holds)
 				listener_drain(ep);
-			listener_close(ep, true);
+			doors_close(ep);
 			continue;
 		}
 		for (size_t i = 0; i < list->n; i++) {

@@ -61,7 +61,7 @@ void action_retire(struct service *s, bool now)
 	}
 	trigger_stop(s, now);
 	while ((ep = TAILQ_FIRST(&s->endpoints)))
-		listener_close(ep, true);
+		doors_close(ep);
 	if (now)
 		arrival_drop_waiting(s);
 	if (now)
