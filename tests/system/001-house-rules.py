@@ -20,10 +20,10 @@ FLOORS = [
     {"conf"},
     {"model"},
     {"inlet"},
-    {"work", "relay", "builtin"},
+    {"work", "relay", "builtin", "trigger"},
     {"action", "continuity"},
-    {"control", "trigger"},
-    {"", "client"},                     # main and daemon: what they need
+    {"control"},
+    {"", "client"},                     # main, daemon: what they need
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS)
          for room in rooms}
@@ -31,8 +31,8 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS)
 # A library's header, and the only places where it may be seen.
 LIBRARIES = {
     r"ini\.h": r"conf/",
-    r"systemd/.*": r"base/log\.c|daemon\.c|continuity/fdstore\.c|"
-                    r"work/output\.c",
+    r"systemd/.*": r"base/log\.c|daemon\.c|manager\.c|"
+                    r"continuity/fdstore\.c|work/output\.c",
     r"n?curses.*": r"client/",
 }
 
