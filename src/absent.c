@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "builtin/builtin.h"
-#include "inlet/fifo.h"
 #include "relay/relay.h"
 #include "work/pool.h"
 
@@ -75,11 +74,3 @@ const struct handler handler_relay = ABSENT("relay");
 const struct handler handler_backend = ABSENT("backend");
 const struct handler handler_echo = ABSENT("echo");
 const struct handler handler_agent = ABSENT("agent");
-
-int fifo_open(struct service *s, const struct addr *addr, char **why)
-{
-	(void)s;
-	(void)addr;
-	*why = NULL;
-	return -ENOSYS;
-}

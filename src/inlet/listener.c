@@ -306,8 +306,6 @@ void listener_close(struct endpoint *ep, bool unlink_path)
 	struct door_data *d;
 	struct stat sb;
 
-	if (ep->leave)
-		ep->leave(ep);
 	look_away(ep);
 	timer_cancel(ep->service->u->loop, &ep->rest);
 	if (ep->record >= 0) {
@@ -325,8 +323,6 @@ void listener_close(struct endpoint *ep, bool unlink_path)
 
 void listener_move(struct endpoint *ep, struct service *to)
 {
-	if (ep->leave)
-		ep->leave(ep);
 	look_away(ep);
 	TAILQ_REMOVE(&ep->service->endpoints, ep, entry);
 	TAILQ_INSERT_TAIL(&to->endpoints, ep, entry);

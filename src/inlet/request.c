@@ -8,6 +8,7 @@
 #include "inlet/request.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,9 @@
 /* Holds of a service that keep triggers out too. That its handler has no
  * room does not: triggers wait, and coalesce, in their own queue. */
 #define HOLDS (HOLD_PAUSE | HOLD_DRAIN | HOLD_SHARED)
+/* Bursts that a door which closes is read at most: who writes all the time
+ * can't keep it open. */
+#define DRAIN_MOST 1000
 
 struct frame request_frame(const struct service *s)
 {
@@ -225,9 +229,22 @@ int request_watch(struct requests *r, struct endpoint *ep)
 	if (r->full)
 		ep->holds |= HOLD_FULL;
 	ep->update = update;
-	ep->leave = request_leave;
 	update(ep);
 	return 0;
+}
+
+void request_drain(struct endpoint *ep)
+{
+	struct request *q = ep->request;
+
+	for (int i = 0; q && !q->set->full && i < DRAIN_MOST; i++) {
+		struct pollfd p = { .fd = record_at(ep->record)->fd[0],
+				    .events = POLLIN };
+
+		if (poll(&p, 1, 0) != 1 || (ep->holds & HOLD_REST))
+			return;
+		on_event(ep, 0);
+	}
 }
 
 void request_leave(struct endpoint *ep)
@@ -236,10 +253,7 @@ void request_leave(struct endpoint *ep)
 
 	if (!q)
 		return;
-	/* What is in a FIFO or a datagram queue comes along as far as there
-	 * is room; a closing door is no reason to lose it. */
-	if (!q->set->full && !ep->service->gone)
-		on_event(ep, 0);
+	request_drain(ep);
 	ep->holds |= HOLD_FULL;
 	update(ep);
 	ep->holds &= ~(uint32_t)HOLD_FULL;
@@ -251,7 +265,6 @@ void request_leave(struct endpoint *ep)
 			c->ep = NULL;
 	ep->request = NULL;
 	ep->update = NULL;
-	ep->leave = NULL;
 	request_end(q);
 }
 

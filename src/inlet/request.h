@@ -34,6 +34,9 @@ void requests_room(struct requests *r);
  * allow. 0 or -errno. */
 int request_watch(struct requests *r, struct endpoint *ep);
 
+/* Takes all that has arrived at EP already, as far as there is room. */
+void request_drain(struct endpoint *ep);
+
 /* EP is about to be closed or moved: takes what is in it, stops reading. */
 void request_leave(struct endpoint *ep);
 

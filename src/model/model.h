@@ -195,7 +195,6 @@ struct endpoint {
 	struct timer rest;
 	void *request;		/* inlet/request's own (USE_TRIGGER) */
 	void (*update)(struct endpoint *ep);	/* and its view of holds */
-	void (*leave)(struct endpoint *ep);	/* about to be closed */
 };
 
 /* RECORD_DOOR's data. Its arg is enum endpoint_use. */
