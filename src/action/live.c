@@ -27,6 +27,7 @@ int action_resume(struct service *s)
 	s->draining = false;
 	timer_cancel(s->u->loop, &s->drain);
 	service_release(s, HOLD_PAUSE | HOLD_DRAIN);
+	service_room(s);
 	service_log(s, LOG_LEVEL_NOTICE, "resumed");
 	return 0;
 }
@@ -45,7 +46,7 @@ struct waiter {
 
 static uint32_t in_flight(struct service *s)
 {
-	return s->handler->busy(s) + trigger_running(s);
+	return s->handler->busy(s) + trigger_pending(s) + trigger_running(s);
 }
 
 static void answer(struct waiter *w, int result, const char *text)

@@ -52,6 +52,7 @@ struct triggers {
 	double tokens;		/* below 0: not counted yet */
 	int64_t tokens_us;
 	uint64_t random;
+	bool draining;		/* what has arrived is taken, over the bound */
 	bool stopping;
 };
 

@@ -79,7 +79,8 @@ static void start_ready(struct triggers *t)
 	struct job *j;
 
 	while ((j = TAILQ_FIRST(&t->ready))) {
-		if ((s->holds & HOLD_PAUSE) || !take_token(t))
+		if (((s->holds & HOLD_PAUSE) && !t->stopping) ||
+		    !take_token(t))
 			return;
 		/* Running before it is, so that what arrives meanwhile, and
 		 * what a crash leaves, is another run. */
@@ -96,7 +97,9 @@ static void start_ready(struct triggers *t)
 
 static bool has_room(const struct triggers *t)
 {
-	return t->nwaiting < t->service->conf->trigger_queue && !t->stopping;
+	return !t->stopping &&
+	       (t->draining ||
+		t->nwaiting < t->service->conf->trigger_queue);
 }
 
 /* A task of the round, not a call: equal triggers of a round are one. */
@@ -188,7 +191,10 @@ static void arm_every(struct triggers *t, int64_t ms);
 static void on_every(void *arg)
 {
 	struct triggers *t = arg;
-	int r = trigger_take(t->service, "", 0, NULL);
+	int r = 0;
+
+	if (!(t->service->holds & HOLD_DRAIN))
+		r = trigger_take(t->service, "", 0, NULL);
 
 	/* A full queue: soon again, it is still owed. */
 	arm_every(t, r == -EAGAIN ? 1000
@@ -263,16 +269,14 @@ int trigger_start(struct service *s)
 	int r;
 
 	/* Workers that share the doors read them themselves. */
-	if (s->conf->handoff == HANDOFF_SHARE && !s->conf->every)
+	if (!s->handler->run)
 		return 0;
 	t = triggers_of(s);
 	t->stopping = false;
 	queue_settle(t);
-	if (s->conf->handoff != HANDOFF_SHARE) {
-		r = watch_doors(t);
-		if (r < 0)
-			return r;
-	}
+	r = watch_doors(t);
+	if (r < 0)
+		return r;
 	set_every(t);
 	trigger_soon(t);
 	return 0;
@@ -303,6 +307,20 @@ int trigger_adopt(struct service *s, int record)
 	return queue_adopt(t, record);
 }
 
+/* A FIFO that nobody has open forgets what is in it. */
+static void take_the_rest(struct triggers *t)
+{
+	struct endpoint *ep;
+
+	if (!t->requests || (t->service->holds & HOLD_PAUSE))
+		return;
+	t->draining = true;
+	requests_room(t->requests);
+	TAILQ_FOREACH(ep, &t->service->endpoints, entry)
+		request_drain(ep);
+	t->draining = false;
+}
+
 uint32_t trigger_stop(struct service *s, bool now)
 {
 	struct triggers *t = s->triggers;
@@ -310,6 +328,8 @@ uint32_t trigger_stop(struct service *s, bool now)
 
 	if (!t)
 		return 0;
+	if (!now && !t->stopping)
+		take_the_rest(t);
 	t->stopping = true;
 	requests_free(&t->requests);
 	end_every(t);
