@@ -316,7 +316,8 @@ static const struct key *find(const struct key *keys, size_t n,
 			      const char *name)
 {
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(keys[i].name, name) == 0)
+		if (keys[i].name[0] == name[0] &&
+		    strcmp(keys[i].name, name) == 0)
 			return &keys[i];
 	return NULL;
 }

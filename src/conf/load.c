@@ -27,11 +27,10 @@ static void tell(struct load *l, bool note, struct conf_where where,
 	if (vasprintf(&text, fmt, ap) < 0)
 		abort();	/* out of memory, as in xmalloc */
 	if (where.line)
-		line = xasprintf("%s:%u: %s%s%s%s%s%s%s", where.file,
-				 where.line, title ? "[" : "",
-				 title ? title : "", title ? "]" : "",
-				 key && title ? " " : "", key ? key : "",
-				 title || key ? ": " : "", text);
+		line = xasprintf("%s:%u: %s%s%s%s%s%s", where.file, where.line,
+				 title ? "[" : "", title ? title : "",
+				 title ? "] " : "", key ? key : "",
+				 key ? ": " : "", text);
 	else
 		line = xasprintf("%s: %s", where.file, text);
 	free(text);

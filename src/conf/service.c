@@ -279,6 +279,8 @@ static void take_own(struct service_maker *m, struct conf_service *s,
 static void judge_own(struct service_maker *m, struct conf_service *s,
 		      const struct section *own)
 {
+	const struct key *told = NULL;
+
 	for (size_t i = 0; i < own->n; i++) {
 		const struct entry *e = &own->v[i];
 		CLEANUP(freep) char *why = derive_cannot(s, e->key);
@@ -287,9 +289,11 @@ static void judge_own(struct service_maker *m, struct conf_service *s,
 		if (why)
 			load_error(m->l, e->where, own->title, e->key->name,
 				   "cannot act here: %s", why);
-		else if (unfit)
+		else if (unfit && told != e->key)
 			load_error(m->l, e->where, own->title, e->key->name,
 				   "%s", unfit);
+		if (unfit)
+			told = e->key;	/* of all its lines, once */
 	}
 }
 

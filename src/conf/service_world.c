@@ -177,19 +177,23 @@ static void check_program(struct load *l, struct conf_service *s)
 		load_missing(l, where(s, "exec"), s->title, "exec", "%s", why);
 }
 
-static void check_directory(struct load *l, struct conf_service *s,
+/* Is PATH, where there is one, a directory? */
+static bool check_directory(struct load *l, struct conf_service *s,
 			    const char *key, const char *path)
 {
 	struct stat st;
 
 	if (!path)
-		return;
+		return true;
 	if (stat(path, &st) < 0)
 		load_missing(l, where(s, key), s->title, key, "%s: %s", path,
 			     strerror(errno));
 	else if (!S_ISDIR(st.st_mode))
 		load_missing(l, where(s, key), s->title, key,
 			     "%s is no directory", path);
+	else
+		return true;
+	return false;
 }
 
 /* Nobody: who a worker would be if it were started all the same. */
@@ -232,11 +236,13 @@ static void check_surroundings(struct load *l, struct conf_service *s)
 {
 	CLEANUP(freep) char *inside = NULL;
 
-	check_directory(l, s, "root", s->root);
 	if (s->root && !world_may_chroot(&l->world))
 		load_missing(l, where(s, "root"), s->title, "root",
 			     "usher may not change a root directory; it runs "
 			     "without CAP_SYS_CHROOT");
+	if (!check_directory(l, s, "root", s->root))
+		return;		/* what is inside can't be there either */
+	check_program(l, s);
 	if (s->directory)
 		inside = xasprintf("%s%s", s->root ? s->root : "",
 				   s->directory);
@@ -252,7 +258,6 @@ void service_world(struct load *l, struct conf_service *s)
 		resolve(l, s, "ready", where(s, "ready"), &s->ready.probe,
 			false);
 	s->who.identity.no_new_privs = s->no_new_privileges;
-	check_program(l, s);
 	check_surroundings(l, s);
 	check_user(l, s);
 }

@@ -139,13 +139,13 @@ static bool has_cap(struct world *w, int cap)
 
 bool world_may_become(struct world *w, const struct child_identity *who)
 {
-	bool same_user = who->uid == getuid() && who->uid == geteuid();
-	bool same_group = who->gid == getgid() && who->gid == getegid();
-
 	if (!who->set_user)
 		return true;
-	return (same_user || has_cap(w, CAP_SETUID)) &&
-	       (same_group || has_cap(w, CAP_SETGID));
+	if (!has_cap(w, CAP_SETUID) &&
+	    (who->uid != getuid() || who->uid != geteuid()))
+		return false;
+	return has_cap(w, CAP_SETGID) ||
+	       (who->gid == getgid() && who->gid == getegid());
 }
 
 bool world_may_chroot(struct world *w)
