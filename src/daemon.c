@@ -20,6 +20,7 @@
 #include "action/action.h"
 #include "base/fd.h"
 #include "base/offload.h"
+#include "control/control.h"
 #include "inlet/arrival.h"
 #include "inlet/listener.h"
 #include "manager.h"
@@ -65,10 +66,20 @@ static void on_change(struct usher *u, struct service *s)
 	tell_status(u);
 }
 
+/* The file may name another control socket, or not one that can be had. */
+static void follow_control(struct usher *u)
+{
+	CLEANUP(freep) char *why = NULL;
+
+	if (u->control && control_changed(u, &why) < 0)
+		log_error("%s; the control socket stays where it was", why);
+}
+
 static void on_conf(struct usher *u)
 {
 	log_set_level(record_globals()->log_level ?: u->conf->log_level);
 	tell_status(u);
+	follow_control(u);
 }
 
 /* ---- signals ---- */
@@ -224,11 +235,16 @@ static int open_ground(struct daemon *d)
 
 static int open_doors(struct daemon *d)
 {
+	CLEANUP(freep) char *why = NULL;
 	struct usher *u = &d->u;
 	int open;
 
 	if (d->conf->pid_file && write_pid_file(d, d->conf->pid_file) < 0)
 		return 1;
+	if (control_lock(&d->conf->control, &why) < 0) {
+		log_error("%s", why);
+		return 1;
+	}
 	open = action_open(u, d->conf);
 	if (listener_inherited_close() > 0)
 		log_warning("descriptors were inherited that no service "
@@ -240,6 +256,10 @@ static int open_doors(struct daemon *d)
 		log_error("no door could be opened");
 		return 1;
 	}
+	if (control_open(u, &why) < 0) {
+		log_error("%s", why);
+		return 1;
+	}
 	return 0;
 }
 
@@ -248,6 +268,7 @@ static void close_house(struct daemon *d)
 	struct usher *u = &d->u;
 
 	if (u->loop) {
+		control_close(u);
 		offload_close();
 		loop_close(&u->loop);
 		free(u->by_slot);

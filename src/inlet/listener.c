@@ -385,6 +385,59 @@ static int open_inherited(struct service *s, const struct addr *addr,
 	return 0;
 }
 
+/* ---- given ---- */
+
+static int given = -1;
+
+int listener_give(int fd)
+{
+	if (given >= 0)
+		return -EBUSY;
+	given = fd;
+	return 0;
+}
+
+int listener_given(void)
+{
+	return given < 0 ? -ENOENT : fd_take(&given);
+}
+
+static bool same_name(const struct addr_name *a, const struct addr_name *b)
+{
+	if (a->u.sa.sa_family == b->u.sa.sa_family && a->len == b->len &&
+	    a->u.sa.sa_family != AF_INET6)
+		return memcmp(&a->u, &b->u, a->len) == 0;
+	if (addr_port(a) != addr_port(b))
+		return false;
+	if (is_wildcard(a) && is_wildcard(b))
+		return true;
+	return a->u.sa.sa_family == AF_INET6 &&
+	       b->u.sa.sa_family == AF_INET6 &&
+	       IN6_ARE_ADDR_EQUAL(&a->u.in6.sin6_addr, &b->u.in6.sin6_addr);
+}
+
+/* The given descriptor if it is bound to NAME, else -1. */
+static int take_given(const struct addr *a, const struct addr_name *name)
+{
+	struct addr_name own = { .len = sizeof(own.u) };
+	int type;
+	socklen_t len = sizeof(type);
+
+	if (given < 0 || getsockname(given, &own.u.sa, &own.len) < 0 ||
+	    getsockopt(given, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+	    type != addr_socktype(a->kind) || !same_name(&own, name))
+		return -1;
+	return fd_take(&given);
+}
+
+static int bind_one(const struct addr *addr, const struct addr_name *name,
+		    const struct net_note *n)
+{
+	int fd = take_given(addr, name);
+
+	return fd >= 0 ? fd : net_listen(addr, name, n);
+}
+
 int listener_open(struct service *s, const struct addr *addr,
 		  enum endpoint_use use, char **why)
 {
@@ -394,7 +447,7 @@ int listener_open(struct service *s, const struct addr *addr,
 	if (addr->kind == ADDR_FD)
 		return open_inherited(s, addr, use, why);
 	for (size_t i = 0; i < addr->nnames; i++) {
-		int fd = net_listen(addr, &addr->names[i], &n);
+		int fd = bind_one(addr, &addr->names[i], &n);
 		struct endpoint *ep = fd < 0 ? NULL
 				    : listener_adopt(s, fd, addr, use);
 

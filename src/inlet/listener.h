@@ -58,6 +58,16 @@ void listener_drain(struct endpoint *ep);
  * the one that we bound, and UNLINK. */
 void listener_close(struct endpoint *ep, bool unlink);
 
+/*
+ * A listening descriptor that somebody gave for a door yet to be opened:
+ * listener_open takes it where it would bind the same name (a socket for all
+ * addresses also where it is for all of the other family). One at a time;
+ * FD is taken. 0, or -EBUSY.
+ */
+int listener_give(int fd);
+/* It back, the caller's again; or -ENOENT: a door has it. */
+int listener_given(void);
+
 /* Descriptors by LISTEN_FDNAMES that nobody took yet. Called once, before
  * record_open, moves them to high numbers. */
 void listener_inherit(void);

@@ -1,0 +1,561 @@
+/*
+ * server - the control socket's clients; see the header.
+ *
+ * Calls of a client are answered in order: while one is under way nothing
+ * more is read, so that what a client may have in our memory is one message
+ * and what it has not read of its answers.
+ */
+#include "control/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+
+/* So many at once; half of them may be strangers (below admin), of whom each
+ * uid has a share, so that nobody shuts the administrator out. */
+#define CLIENTS_MAX 256
+#define CLIENTS_STRANGERS 192
+#define CLIENTS_UID 128
+
+/* A message must be whole within this, a first one come. */
+#define HALF_MS 10000
+/* Between two calls. */
+#define IDLE_MS 300000
+/* Nothing of an answer was read for so long. */
+#define UNREAD_MS 15000
+
+/* The longest message of who may only read, and of the others. */
+#define MESSAGE_READ 65536
+#define MESSAGE_MOST 262144
+
+/* Messages served in one callback: the others want their turn. */
+#define BURST 16
+
+#define REST_MS 100
+#define RESERVES 2
+
+/* What a client's deadline is for. */
+enum waits { WAITS_NOTHING, WAITS_FIRST, WAITS_HALF, WAITS_NEXT, WAITS_READ };
+static const struct {
+	int64_t ms;
+	const char *text;
+} patience[] = {
+	[WAITS_FIRST] = { HALF_MS, "said nothing" },
+	[WAITS_HALF] = { HALF_MS, "did not end its request" },
+	[WAITS_NEXT] = { IDLE_MS, "was silent" },
+	[WAITS_READ] = { UNREAD_MS, "did not read its answer" },
+};
+
+/* ---- ends ---- */
+
+static void drop_out(struct client *cl)
+{
+	struct out *o;
+
+	while ((o = STAILQ_FIRST(&cl->out))) {
+		STAILQ_REMOVE_HEAD(&cl->out, entry);
+		for (int i = 0; i < o->nfds; i++)
+			close(o->fds[i]);
+		free(o->fds);
+		free(o);
+	}
+	cl->unread = 0;
+}
+
+static void fill_reserve(struct control *c)
+{
+	struct record *r = record_at(c->reserve);
+
+	for (int i = 0; i < RESERVES; i++) {
+		int fd;
+
+		if (r->fd[i] >= 0)
+			continue;
+		fd = fcntl(ROLE_NULL, F_DUPFD, RECORD_LOW);
+		if (fd < 0)
+			return;
+		record_set_fd(c->reserve, i, fd);
+	}
+}
+
+static void client_end(struct client *cl)
+{
+	struct control *c = cl->control;
+
+	TAILQ_REMOVE(&c->clients, cl, entry);
+	c->nclients--;
+	if (cl->call)
+		dispatch_orphan(cl->call);
+	timer_cancel(c->u->loop, &cl->deadline);
+	drop_out(cl);
+	intake_end(&cl->in);
+	record_close(cl->record);
+	peer_free(&cl->peer);
+	free(cl);
+	fill_reserve(c);
+}
+
+static void client_kill(struct client *cl)
+{
+	cl->dead = true;
+	client_poke(cl);
+}
+
+static void on_deadline(void *arg)
+{
+	struct client *cl = arg;
+
+	log_info("control: uid %u pid %d %s for %d s: dropped", cl->peer.uid,
+		 (int)cl->peer.pid, patience[cl->waits].text,
+		 (int)(patience[cl->waits].ms / 1000));
+	client_kill(cl);
+}
+
+/* ---- what is watched for ---- */
+
+static enum waits waits_for(const struct client *cl)
+{
+	if (cl->unread > 0)
+		return WAITS_READ;
+	if (cl->call || cl->dead)
+		return WAITS_NOTHING;
+	if (intake_half(&cl->in))
+		return WAITS_HALF;
+	return cl->waits == WAITS_FIRST ? WAITS_FIRST : WAITS_NEXT;
+}
+
+static void update(struct client *cl)
+{
+	struct loop *loop = cl->control->u->loop;
+	uint32_t events = 0;
+	enum waits waits = waits_for(cl);
+
+	if (!cl->eof && !cl->call && !cl->leaving && !cl->more)
+		events |= EPOLLIN;
+	if (cl->unread > 0)
+		events |= EPOLLOUT;
+	if (events != cl->events && !cl->dead) {
+		cl->events = events;
+		loop_change(loop, cl->record, 0, events);
+	}
+	if (cl->unread == 0 && !cl->call && !cl->dead &&
+	    (cl->leaving || (cl->eof && !cl->more)))
+		client_kill(cl);
+	if ((int)waits == cl->waits)
+		return;
+	cl->waits = waits;
+	if (waits == WAITS_NOTHING)
+		timer_cancel(loop, &cl->deadline);
+	else
+		timer_set(loop, &cl->deadline, patience[waits].ms,
+			  on_deadline, cl);
+}
+
+/* ---- what goes out ---- */
+
+static void sent(struct client *cl, struct out *o, size_t n)
+{
+	for (int i = 0; i < o->nfds; i++)
+		close(o->fds[i]);
+	o->nfds = 0;
+	o->sent += n;
+	cl->unread -= n;
+	cl->waits = WAITS_NOTHING;	/* it reads: patience begins anew */
+	if (o->sent == o->len) {
+		STAILQ_REMOVE_HEAD(&cl->out, entry);
+		free(o->fds);
+		free(o);
+	}
+}
+
+static void flush(struct client *cl)
+{
+	struct out *o;
+
+	while (!cl->dead && (o = STAILQ_FIRST(&cl->out))) {
+		ssize_t n = fd_send(client_fd(cl), o->data + o->sent,
+				    o->len - o->sent, o->fds, o->nfds,
+				    MSG_DONTWAIT);
+
+		if (n == -EAGAIN)
+			return;
+		if (n < 0)
+			client_kill(cl);
+		else
+			sent(cl, o, (size_t)n);
+	}
+}
+
+int client_say(struct client *cl, const char *data, size_t len,
+	       const int *fds, int n, bool later)
+{
+	struct out *o = xcalloc(1, sizeof(*o) + len);
+
+	memcpy(o->data, data, len);
+	o->len = len;
+	o->fds = n > 0 ? xcalloc((size_t)n, sizeof(int)) : NULL;
+	while (o->nfds < n) {
+		int fd = fcntl(fds[o->nfds], F_DUPFD_CLOEXEC, RECORD_LOW);
+		int error = errno;
+
+		if (fd >= 0) {
+			o->fds[o->nfds++] = fd;
+			continue;
+		}
+		while (o->nfds > 0)
+			close(o->fds[--o->nfds]);
+		free(o->fds);
+		free(o);
+		return -error;
+	}
+	STAILQ_INSERT_TAIL(&cl->out, o, entry);
+	cl->unread += len;
+	if (later) {
+		client_poke(cl);
+	} else {
+		flush(cl);
+		update(cl);
+	}
+	return 0;
+}
+
+/* ---- what comes in ---- */
+
+static void on_more(void *arg);	/* serves, and is set by serve */
+
+static void serve(struct client *cl)
+{
+	struct control *c = cl->control;
+	int fds[FD_MESSAGE_MAX];
+	struct message m;
+
+	cl->more = false;
+	for (int i = 0; !cl->leaving && !cl->dead; i++) {
+		if (!intake_next(&cl->in, &m))
+			return;
+		if (cl->call || i == BURST) {
+			cl->more = true;
+			if (!cl->call)
+				timer_set(c->u->loop, &c->more, 0, on_more, c);
+			return;
+		}
+		cl->waits = WAITS_NOTHING;
+		dispatch_message(cl, &m, fds, intake_fds(&cl->in, &m, fds));
+		intake_done(&cl->in, &m);
+	}
+}
+
+static void broken(struct client *cl, const char *text)
+{
+	dispatch_broken(cl, text);
+	cl->leaving = true;
+}
+
+/* One read; what is there then is served. */
+static void receive(struct client *cl)
+{
+	static char data[MESSAGE_READ];
+	int fds[FD_MESSAGE_MAX];
+	size_t room = intake_room(&cl->in);
+	struct fd_message m = {
+		.buf = data,
+		.size = room < sizeof(data) ? room : sizeof(data),
+		.fds = fds,
+		.max = FD_MESSAGE_MAX,
+	};
+	int r;
+
+	if (room == 0) {
+		broken(cl, "a request is longer than it may be");
+		return;
+	}
+	r = fd_receive(client_fd(cl), &m, 0);
+	if (r == -EAGAIN)
+		return;
+	if (r == -EBADMSG) {
+		broken(cl, "descriptors were cut off: too many are open");
+	} else if (r < 0) {
+		client_kill(cl);
+	} else if (r == 0) {
+		cl->eof = true;
+	} else if (intake_add(&cl->in, data, m.len, fds, m.n) < 0) {
+		broken(cl, "more descriptors than a request can have");
+	} else {
+		serve(cl);
+	}
+}
+
+static void on_client(void *arg, uint32_t events)
+{
+	struct client *cl = arg;
+
+	if (cl->dead)
+		return;
+	if (events & EPOLLOUT)
+		flush(cl);
+	if ((events & EPOLLIN) && (cl->events & EPOLLIN))
+		receive(cl);
+	else if (events & (EPOLLHUP | EPOLLERR))
+		client_kill(cl);
+	update(cl);
+}
+
+/* What must not be done from below, and what waited for its turn. */
+static void on_more(void *arg)
+{
+	struct control *c = arg;
+	struct client *cl, *next;
+
+	for (cl = TAILQ_FIRST(&c->clients); cl; cl = next) {
+		next = TAILQ_NEXT(cl, entry);
+		if (cl->dead) {
+			client_end(cl);
+			continue;
+		}
+		flush(cl);
+		serve(cl);
+		update(cl);
+	}
+}
+
+void client_poke(struct client *cl)
+{
+	task_set(cl->control->u->loop, &cl->control->work, on_more,
+		 cl->control);
+}
+
+/* ---- who comes ---- */
+
+static bool granted_somewhere(const struct control *c, const struct peer *p)
+{
+	const struct service *s;
+
+	TAILQ_FOREACH(s, &c->u->services, entry)
+		if (peer_granted(p, &s->conf->trigger_allow) ||
+		    peer_granted(p, &s->conf->inject_allow))
+			return true;
+	return false;
+}
+
+/* NULL: there is a place; else why not. */
+static const char *no_place(const struct control *c, const struct peer *p,
+			    enum conf_level level)
+{
+	const struct client *cl;
+	unsigned strangers = 0, same = 0;
+
+	if (c->nclients >= CLIENTS_MAX)
+		return "too many clients";
+	if (level == LEVEL_ADMIN)
+		return NULL;
+	TAILQ_FOREACH(cl, &c->clients, entry) {
+		strangers += cl->level < LEVEL_ADMIN;
+		same += cl->peer.uid == p->uid;
+	}
+	if (same >= CLIENTS_UID)
+		return "too many clients of this user";
+	return strangers >= CLIENTS_STRANGERS ? "too many clients" : NULL;
+}
+
+/* May FD come in? If not it is told why. */
+static bool welcome(struct control *c, int fd, const struct peer *p,
+		    enum conf_level level)
+{
+	const char *why;
+
+	if (level == LEVEL_NONE && !granted_somewhere(c, p)) {
+		c->refused++;
+		log_notice("control: uid %u pid %d refused: its level is none,"
+			   " read is needed", p->uid, (int)p->pid);
+		dispatch_refuse(fd, ERROR_PERMISSION, "read",
+				"not allowed here: see control_allow");
+		return false;
+	}
+	why = no_place(c, p, level);
+	if (!why)
+		return true;
+	c->refused++;
+	log_notice("control: uid %u pid %d refused: %s", p->uid, (int)p->pid,
+		   why);
+	dispatch_refuse(fd, ERROR_BUSY, NULL, why);
+	return false;
+}
+
+/* RECORD_CLIENT's data: who it is, for people who look at a state. */
+struct client_data {
+	uint32_t uid, gid;
+	int32_t pid;
+	uint32_t level;
+};
+
+static struct client *client_make(struct control *c, int record,
+				  struct peer *p, enum conf_level level)
+{
+	struct client *cl = xcalloc(1, sizeof(*cl));
+
+	cl->control = c;
+	cl->record = record;
+	cl->peer = *p;
+	*p = (struct peer){ 0 };
+	cl->level = level;
+	cl->in.most = level > LEVEL_READ ? MESSAGE_MOST : MESSAGE_READ;
+	STAILQ_INIT(&cl->out);
+	TAILQ_INSERT_TAIL(&c->clients, cl, entry);
+	c->nclients++;
+	return cl;
+}
+
+static int client_open(struct control *c, int fd, struct peer *p,
+		       enum conf_level level)
+{
+	struct client_data *d;
+	struct client *cl;
+	int record = record_new(RECORD_CLIENT, RECORD_NOBODY, 0), r;
+
+	if (record < 0)
+		return record;
+	d = RECORD_AS(record, struct client_data);
+	*d = (struct client_data){ p->uid, p->gid, p->pid, level };
+	record_set_fd(record, 0, fd);
+	record_commit(record);
+	cl = client_make(c, record, p, level);
+	cl->events = EPOLLIN;
+	r = loop_watch(c->u->loop, record, 0, EPOLLIN, on_client, cl);
+	if (r < 0) {
+		client_end(cl);
+		return 0;	/* closed with its record */
+	}
+	cl->waits = WAITS_FIRST;
+	timer_set(c->u->loop, &cl->deadline, patience[WAITS_FIRST].ms,
+		  on_deadline, cl);
+	return 0;
+}
+
+static void client_arrive(struct control *c, int fd)
+{
+	CLEANUP(peer_free) struct peer p;
+	enum conf_level level;
+
+	if (peer_get(fd, &p) < 0) {
+		close(fd);
+		return;
+	}
+	c->accepted++;
+	level = peer_level(&p, &c->u->conf->control_allow);
+	if (!welcome(c, fd, &p, level) || client_open(c, fd, &p, level) < 0)
+		close(fd);
+}
+
+/* Out of descriptors: one of those kept back, so that the administrator is
+ * served when nobody else can be. */
+static bool give_reserve(struct control *c)
+{
+	for (int i = 0; i < RESERVES; i++) {
+		int fd = record_at(c->reserve)->fd[i];
+
+		if (fd < 0)
+			continue;
+		record_set_fd(c->reserve, i, -1);
+		close(fd);
+		return true;
+	}
+	return false;
+}
+
+static void on_rested(void *arg)
+{
+	struct control *c = arg;
+
+	fill_reserve(c);
+	loop_change(c->u->loop, c->door, 0, EPOLLIN);
+}
+
+static void on_door(void *arg, uint32_t events)
+{
+	struct control *c = arg;
+
+	(void)events;
+	for (int i = 0; i < BURST; i++) {
+		int fd = accept4(record_at(c->door)->fd[0], NULL, NULL,
+				 SOCK_NONBLOCK);
+
+		if (fd >= 0) {
+			client_arrive(c, fd);
+		} else if (errno == EAGAIN) {
+			return;
+		} else if (errno == EMFILE || errno == ENFILE) {
+			if (give_reserve(c))
+				continue;
+			loop_change(c->u->loop, c->door, 0, 0);
+			timer_set(c->u->loop, &c->rest, REST_MS, on_rested, c);
+			return;
+		}
+	}
+}
+
+/* ---- the door ---- */
+
+static int keep_reserve(struct control *c)
+{
+	c->reserve = record_new(RECORD_WATCH, RECORD_NOBODY, 0);
+	if (c->reserve < 0)
+		return c->reserve;
+	record_commit(c->reserve);
+	fill_reserve(c);
+	return 0;
+}
+
+int server_watch(struct control *c)
+{
+	int r = c->reserve < 0 ? keep_reserve(c) : 0;
+
+	if (r < 0)
+		return r;
+	return loop_watch(c->u->loop, c->door, 0, EPOLLIN, on_door, c);
+}
+
+int server_attach(struct control *c)
+{
+	loop_attach(c->u->loop, c->door, on_door, c);
+	loop_change(c->u->loop, c->door, 0, EPOLLIN);
+	return keep_reserve(c);
+}
+
+void server_end(struct control *c)
+{
+	struct client *cl;
+
+	while ((cl = TAILQ_FIRST(&c->clients))) {
+		flush(cl);
+		client_end(cl);
+	}
+	timer_cancel(c->u->loop, &c->rest);
+	timer_cancel(c->u->loop, &c->more);
+	task_cancel(c->u->loop, &c->work);
+	record_close(c->reserve);
+}
+
+/* A client whose connection another process accepted. What it had said in
+ * part is lost with that process, so it begins anew. */
+int server_adopt_client(struct control *c, int record)
+{
+	CLEANUP(peer_free) struct peer p;
+	int fd = record_at(record)->fd[0];
+	struct client *cl;
+
+	if (peer_get(fd, &p) < 0) {
+		record_close(record);
+		return -ENOTCONN;
+	}
+	cl = client_make(c, record, &p,
+			 peer_level(&p, &c->u->conf->control_allow));
+	cl->events = EPOLLIN;
+	loop_attach(c->u->loop, record, on_client, cl);
+	loop_change(c->u->loop, record, 0, EPOLLIN);
+	update(cl);
+	return 0;
+}

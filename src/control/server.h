@@ -1,0 +1,111 @@
+/*
+ * server - the control socket's clients: accepted, read, answered, dropped.
+ *
+ * A client is bounded in memory and time whatever it does, and stops nobody
+ * else. What it says is a message for control/dispatch; what goes back is
+ * queued here.
+ */
+#ifndef USHER_CONTROL_SERVER_H
+#define USHER_CONTROL_SERVER_H
+
+#include "control/call.h"
+#include "control/control.h"
+#include "control/intake.h"
+
+struct out {
+	STAILQ_ENTRY(out) entry;
+	size_t len, sent;
+	int *fds;		/* ours until sent: duplicates */
+	int nfds;
+	char data[];
+};
+
+struct client {
+	TAILQ_ENTRY(client) entry;
+	struct control *control;
+	int record;		/* RECORD_CLIENT: fd 0 */
+	struct peer peer;
+	enum conf_level level;
+	struct intake in;
+	STAILQ_HEAD(outs, out) out;
+	size_t unread;		/* bytes in out */
+	struct call *call;	/* the one that is being answered */
+	bool eof;		/* it will say no more */
+	bool more;		/* whole messages wait in `in` */
+	bool leaving;		/* goes once out is empty */
+	bool dead;		/* goes with the next task, and not before:
+				 * whoever is at work with it may go on */
+	uint32_t events;	/* watched for */
+	int waits;		/* what the deadline is for */
+	struct timer deadline;
+};
+
+struct control {
+	struct usher *u;
+	int door;		/* RECORD_DOOR */
+	struct addr addr;
+	TAILQ_HEAD(clients, client) clients;
+	unsigned nclients;
+	TAILQ_HEAD(calls, call) calls;
+	int reserve;		/* RECORD_WATCH: spare descriptors */
+	struct timer rest;	/* out of descriptors: looks away */
+	struct timer more;	/* the rest of a burst */
+	struct task work;	/* monitors' output, clients to end */
+	struct store *store;
+	struct monitor *monitor;
+	uint64_t accepted, refused;
+	int64_t talk_ms;	/* when refusals were logged last */
+	unsigned talked;	/* how many in that second */
+};
+
+static inline int client_fd(const struct client *cl)
+{
+	return record_at(cl->record)->fd[0];
+}
+
+/*
+ * Queues LEN bytes (and duplicates of N descriptors with them); sends at once
+ * what goes, unless LATER (from the log's tap, where nothing may log). 0, or
+ * -errno: the descriptors can't be duplicated, nothing is queued.
+ */
+int client_say(struct client *cl, const char *data, size_t len,
+	       const int *fds, int n, bool later);
+
+/* Something of CL's is due: its next message, its end. By a task. */
+void client_poke(struct client *cl);
+
+/* Watches c->door (a new one, too). 0 or -errno. */
+int server_watch(struct control *c);
+/* After a take-over: epoll watches c->door already. */
+int server_attach(struct control *c);
+/* Drops all clients; the door's record is the caller's. */
+void server_end(struct control *c);
+/* After a take-over: a RECORD_CLIENT. 0 or -errno, and it is closed. */
+int server_adopt_client(struct control *c, int record);
+
+/* ---- dispatch.c: from messages to calls ---- */
+
+/* A whole message of CL; FDS are taken. */
+void dispatch_message(struct client *cl, const struct message *m,
+		      int *fds, int nfds);
+/* The words of an error for FD, whose client nobody reads. */
+void dispatch_refuse(int fd, const char *error, const char *level,
+		     const char *text);
+/* Answers a message that can't be read any further. */
+void dispatch_broken(struct client *cl, const char *text);
+/* Its client has gone. */
+void dispatch_orphan(struct call *c);
+void dispatch_free(struct call *c);
+/* Checks level and parameters of CALL (FDS are its own), runs it. */
+void dispatch_run(struct call *c, const struct command *cmd);
+/* Answers as RESULT says and frees it. */
+void dispatch_answer(struct call *c, enum call_result result);
+
+/* ---- varlink.c, line.c: what a message says ---- */
+
+/* JSON of a Varlink call. Sets the call up and runs it. */
+void varlink_message(struct call *c, const char *text, size_t len);
+/* A line for people. */
+void line_message(struct call *c, const char *text);
+
+#endif

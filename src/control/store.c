@@ -1,0 +1,362 @@
+/*
+ * store - descriptors held for others; see the header.
+ */
+#include "control/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "inlet/listener.h"
+
+/* RECORD_STORED's data; the record's id is the order in which they came. */
+struct stored_data {
+	int64_t expires;	/* CLOCK_MONOTONIC, ms; 0: never */
+	uint32_t uid;
+	char name[STORE_NAME];
+};
+
+struct lease {
+	TAILQ_ENTRY(lease) entry;
+	struct store *store;
+	char service[SLOT_NAME];
+	int record;		/* RECORD_LEASE: fd 0 the pidfd, id the pid */
+};
+
+struct store {
+	struct usher *u;
+	unsigned n;
+	uint64_t next;
+	struct timer expiry;
+	TAILQ_HEAD(, lease) leases;
+};
+
+static struct stored_data *data_of(int record)
+{
+	return RECORD_AS(record, struct stored_data);
+}
+
+static int next_stored(int from)
+{
+	return record_next(RECORD_STORED, from);
+}
+
+/* ---- time ---- */
+
+static void look_at_clock(struct store *st);
+
+static void drop(struct store *st, int record)
+{
+	record_close(record);
+	st->n--;
+}
+
+static void on_expiry(void *arg)
+{
+	struct store *st = arg;
+	int64_t now = loop_now(st->u->loop);
+
+	for (int r = next_stored(-1); r >= 0; r = next_stored(r)) {
+		const struct stored_data *d = data_of(r);
+
+		if (!d->expires || d->expires > now)
+			continue;
+		log_notice("store: %s expired", d->name);
+		drop(st, r);
+	}
+	look_at_clock(st);
+}
+
+/* One timer, for whatever expires first. */
+static void look_at_clock(struct store *st)
+{
+	int64_t first = 0, now = loop_now(st->u->loop);
+
+	for (int r = next_stored(-1); r >= 0; r = next_stored(r)) {
+		int64_t at = data_of(r)->expires;
+
+		if (at && (!first || at < first))
+			first = at;
+	}
+	if (!first)
+		timer_cancel(st->u->loop, &st->expiry);
+	else
+		timer_set(st->u->loop, &st->expiry,
+			  first > now ? first - now : 0, on_expiry, st);
+}
+
+/* ---- names and descriptors ---- */
+
+const char *store_name_bad(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n == 0)
+		return "a name is wanted";
+	if (n >= STORE_NAME)
+		return "a name has 119 bytes at most";
+	for (size_t i = 0; i < n; i++)
+		if (name[i] <= ' ' || name[i] > '~' || name[i] == ':')
+			return "a name is printable ASCII without blanks "
+			       "and ':'";
+	return NULL;
+}
+
+int store_room(const struct store *st, uid_t uid)
+{
+	int own = STORE_UID_MAX, all = STORE_MAX - (int)st->n;
+
+	for (int r = next_stored(-1); r >= 0; r = next_stored(r))
+		own -= data_of(r)->uid == uid;
+	return own < all ? own : all;
+}
+
+int store_put(struct store *st, const char *name, int fd, uid_t uid,
+	      int64_t expire)
+{
+	struct stored_data *d;
+	int record;
+
+	if (store_room(st, uid) <= 0)
+		return -ENOSPC;
+	record = record_new(RECORD_STORED, RECORD_NOBODY, 0);
+	if (record < 0)
+		return record;
+	d = data_of(record);
+	snprintf(d->name, sizeof(d->name), "%s", name);
+	d->uid = uid;
+	d->expires = expire ? loop_now(st->u->loop) + expire : 0;
+	record_at(record)->id = st->next++;
+	record_set_fd(record, 0, fd);
+	record_commit(record);
+	st->n++;
+	look_at_clock(st);
+	return 0;
+}
+
+static bool is_named(int record, const char *name)
+{
+	return strcmp(data_of(record)->name, name) == 0;
+}
+
+/* NAME's (NULL: anybody's) oldest after the one with order ID; -1. */
+static int older_first(const char *name, bool begin, uint64_t id)
+{
+	int best = -1;
+
+	for (int r = next_stored(-1); r >= 0; r = next_stored(r)) {
+		uint64_t at = record_at(r)->id;
+
+		if ((name && !is_named(r, name)) || (!begin && at <= id))
+			continue;
+		if (best < 0 || at < record_at(best)->id)
+			best = r;
+	}
+	return best;
+}
+
+int store_get(const struct store *st, const char *name, int *fds, int max)
+{
+	int n = 0;
+
+	(void)st;
+	for (int r = older_first(name, true, 0); r >= 0 && n < max;
+	     r = older_first(name, false, record_at(r)->id))
+		fds[n++] = record_at(r)->fd[0];
+	return n;
+}
+
+int store_forget(struct store *st, const char *name)
+{
+	int n = 0;
+
+	for (int r = next_stored(-1); r >= 0; r = next_stored(r)) {
+		if (!is_named(r, name))
+			continue;
+		drop(st, r);
+		n++;
+	}
+	look_at_clock(st);
+	return n;
+}
+
+unsigned store_count(const struct store *st)
+{
+	return st->n;
+}
+
+static bool is_first(int record)
+{
+	const char *name = data_of(record)->name;
+
+	return older_first(name, true, 0) == record;
+}
+
+void store_each(const struct store *st,
+		void (*fn)(void *arg, const struct store_item *item),
+		void *arg)
+{
+	int64_t now = loop_now(st->u->loop);
+
+	for (int r = next_stored(-1); r >= 0; r = next_stored(r)) {
+		const struct stored_data *d = data_of(r);
+		struct store_item item = {
+			.name = d->name,
+			.uid = d->uid,
+			.expires = d->expires ? d->expires - now : -1,
+		};
+
+		if (!is_first(r))
+			continue;
+		for (int k = next_stored(-1); k >= 0; k = next_stored(k))
+			item.descriptors += is_named(k, d->name);
+		fn(arg, &item);
+	}
+}
+
+/* ---- leases ---- */
+
+static void hold_doors(struct service *s, bool hold)
+{
+	struct endpoint *ep;
+
+	TAILQ_FOREACH(ep, &s->endpoints, entry) {
+		if (ep->use != USE_LISTEN)
+			continue;
+		if (hold)
+			endpoint_hold(ep, HOLD_LEASE);
+		else
+			endpoint_release(ep, HOLD_LEASE);
+	}
+}
+
+static void lease_end(struct lease *l)
+{
+	TAILQ_REMOVE(&l->store->leases, l, entry);
+	record_close(l->record);
+	free(l);
+}
+
+static void on_returned(void *arg, uint32_t events)
+{
+	struct lease *l = arg;
+	struct service *s = model_find(l->store->u, l->service);
+
+	(void)events;
+	if (s) {
+		service_log(s, LOG_LEVEL_NOTICE, "its doors are back: pid %d "
+			    "has ended", (int)record_at(l->record)->id);
+		hold_doors(s, false);
+	}
+	lease_end(l);
+}
+
+static struct lease *lease_new(struct store *st, const struct service *s,
+			       int record)
+{
+	struct lease *l = xcalloc(1, sizeof(*l));
+
+	l->store = st;
+	l->record = record;
+	snprintf(l->service, sizeof(l->service), "%s", s->name);
+	TAILQ_INSERT_TAIL(&st->leases, l, entry);
+	return l;
+}
+
+static struct lease *lease_of(const struct store *st, const struct service *s)
+{
+	struct lease *l;
+
+	TAILQ_FOREACH(l, &st->leases, entry)
+		if (strcmp(l->service, s->name) == 0)
+			return l;
+	return NULL;
+}
+
+pid_t store_lent(const struct store *st, const struct service *s)
+{
+	const struct lease *l = lease_of(st, s);
+
+	return l ? (pid_t)record_at(l->record)->id : 0;
+}
+
+int store_lend(struct store *st, struct service *s, int pidfd, pid_t pid)
+{
+	struct lease *l;
+	int record, r;
+
+	if (lease_of(st, s))
+		return -EBUSY;
+	record = record_new(RECORD_LEASE, s->slot, 0);
+	if (record < 0)
+		return record;
+	record_at(record)->id = (uint64_t)pid;
+	record_set_fd(record, 0, pidfd);
+	record_commit(record);
+	l = lease_new(st, s, record);
+	r = loop_watch(st->u->loop, record, 0, EPOLLIN, on_returned, l);
+	if (r < 0) {
+		record_forget(record);
+		TAILQ_REMOVE(&st->leases, l, entry);
+		free(l);
+		return r;
+	}
+	hold_doors(s, true);
+	return 0;
+}
+
+/* ---- life ---- */
+
+struct store *store_open(struct usher *u)
+{
+	struct store *st = xcalloc(1, sizeof(*st));
+
+	st->u = u;
+	TAILQ_INIT(&st->leases);
+	return st;
+}
+
+static bool is_text(const char *s, size_t size)
+{
+	return memchr(s, '\0', size) && !store_name_bad(s);
+}
+
+int store_adopt(struct store *st, int record)
+{
+	struct record *r = record_at(record);
+	struct service *s;
+
+	if (r->kind == RECORD_STORED) {
+		if (!is_text(data_of(record)->name, STORE_NAME)) {
+			record_close(record);
+			return -EINVAL;
+		}
+		st->n++;
+		if (r->id >= st->next)
+			st->next = r->id + 1;
+		look_at_clock(st);
+		return 0;
+	}
+	s = model_by_slot(st->u, r->service);
+	if (!s || lease_of(st, s)) {
+		record_close(record);
+		return -ENOENT;
+	}
+	loop_attach(st->u->loop, record, on_returned, lease_new(st, s, record));
+	hold_doors(s, true);
+	return 0;
+}
+
+void store_close(struct store *st)
+{
+	struct lease *l;
+
+	timer_cancel(st->u->loop, &st->expiry);
+	while ((l = TAILQ_FIRST(&st->leases)))
+		lease_end(l);
+	for (int r = next_stored(-1); r >= 0; r = next_stored(r))
+		record_close(r);
+	free(st);
+}
