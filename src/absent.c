@@ -68,8 +68,6 @@ static void end(struct service *s)
 		.stop = stop, .busy = busy, .end = end,                   \
 	}
 
-const struct handler handler_pass = ABSENT("pass");
-const struct handler handler_share = ABSENT("share");
 const struct handler handler_relay = ABSENT("relay");
 const struct handler handler_backend = ABSENT("backend");
 const struct handler handler_echo = ABSENT("echo");

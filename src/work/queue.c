@@ -1,0 +1,432 @@
+/*
+ * queue - one hand-off socketpair of `pass`; see queue.h.
+ *
+ * How many messages wait the kernel tells in bytes of memory only (SIOCOUTQ),
+ * so the sizes of what was sent are kept in a ring: what still waits are the
+ * last of them. They are asked for when what was sent since would fill the
+ * queue. Where the guess is off it corrects itself when the queue is empty.
+ */
+#include "work/queue.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+
+/* What the kernel counts for a short message: buffer and its head. */
+#define OVERHEAD      320
+#define HEAD	      256
+/* Words about a connection fit this. */
+#define USUAL	      700
+#define REPORTS_BURST 64
+/* Look again after this, where the queue is not what is full (descriptors in
+ * flight of a whole user). */
+#define AGAIN_MS      20
+/* Room was there so often without need: look away. */
+#define IDLE_EVENTS   8
+
+/* RECORD_QUEUE's data; the record's id is the only worker's pid. */
+struct queue_data {
+	uint32_t shut;
+};
+
+struct queue {
+	struct service *s;
+	int record, fd;		/* ours */
+	const struct queue_events *events;
+	void *arg;
+	bool reports, shut;
+	bool full;		/* said so: room has to be called */
+	bool armed;		/* the write side is watched */
+	unsigned idle_events;
+	uint32_t limit;
+	uint32_t *sizes;	/* ring of what was sent, oldest first */
+	uint32_t room, head, known;
+	uint64_t bytes;		/* of the known */
+	uint64_t round;		/* of the loop, when the kernel was asked */
+	struct timer again;
+};
+
+/* ---- how much waits ---- */
+
+static uint32_t memory_of(size_t len)
+{
+	size_t room = 512;
+
+	while (room < ((len + 63) & ~63ul) + OVERHEAD)
+		room *= 2;
+	return (uint32_t)(room + HEAD);
+}
+
+static void forget_oldest(struct queue *q)
+{
+	q->bytes -= q->sizes[q->head];
+	q->head = (q->head + 1) % q->room;
+	q->known--;
+}
+
+static void remember(struct queue *q, size_t len)
+{
+	uint32_t size = memory_of(len);
+
+	if (q->known == q->room) {
+		uint32_t room = q->room ? q->room * 2 : 16;
+		uint32_t *sizes = xcalloc(room, sizeof(*sizes));
+
+		for (uint32_t i = 0; i < q->known; i++)
+			sizes[i] = q->sizes[(q->head + i) % q->room];
+		free(q->sizes);
+		q->sizes = sizes;
+		q->room = room;
+		q->head = 0;
+	}
+	q->sizes[(q->head + q->known) % q->room] = size;
+	q->known++;
+	q->bytes += size;
+}
+
+uint32_t queue_count(struct queue *q)
+{
+	struct loop_stats now;
+	int bytes = fd_outq(q->fd);
+
+	loop_stats(q->s->u->loop, &now);
+	q->round = now.rounds;
+	if (bytes <= 0)
+		q->known = q->head = 0, q->bytes = 0;
+	while (q->known && q->bytes - q->sizes[q->head] >= (uint64_t)bytes)
+		forget_oldest(q);
+	/* Of an earlier usher, or greater than thought. */
+	if (bytes > 0 && q->known == 0)
+		return 1;
+	return q->known;
+}
+
+uint32_t queue_about(struct queue *q)
+{
+	struct loop_stats now;
+
+	if (q->known == 0)
+		return 0;
+	loop_stats(q->s->u->loop, &now);
+	return now.rounds == q->round ? q->known : queue_count(q);
+}
+
+/* ---- looking ---- */
+
+static void look(struct queue *q)
+{
+	uint32_t events = EPOLLET | (q->reports ? EPOLLIN : 0) |
+			  (q->armed ? EPOLLOUT : 0);
+
+	loop_change(q->s->u->loop, q->record, 0, events);
+}
+
+static void fill(struct queue *q)
+{
+	q->full = true;
+	q->idle_events = 0;
+	if (!q->armed) {
+		q->armed = true;
+		look(q);
+	}
+}
+
+/* Full until it is half empty, so that a flood costs a wake-up for many. */
+static void drained(struct queue *q)
+{
+	if (!q->full || queue_count(q) > q->limit / 2)
+		return;
+	q->full = false;
+	timer_cancel(q->s->u->loop, &q->again);
+	q->events->room(q->arg);
+}
+
+static void on_again(void *arg)
+{
+	drained(arg);
+}
+
+bool queue_room(struct queue *q)
+{
+	if (q->shut || q->full)
+		return false;
+	if (q->known < q->limit || queue_count(q) < q->limit)
+		return true;
+	fill(q);
+	/* What was taken between asking and looking gave no event. */
+	if (queue_count(q) > q->limit / 2)
+		return false;
+	q->full = false;
+	return true;
+}
+
+/* ---- what workers say ---- */
+
+static enum queue_word word_of(const char *text, uint64_t *id)
+{
+	char *end;
+	const char *number;
+
+	*id = 0;
+	if (strcmp(text, "avail") == 0)
+		return QUEUE_AVAIL;
+	number = strchr(text, ' ');
+	if (!number || number[1] < '0' || number[1] > '9')
+		return QUEUE_GOSSIP;
+	errno = 0;
+	*id = strtoull(number + 1, &end, 10);
+	if (errno || *end)
+		return QUEUE_GOSSIP;
+	if (strncmp(text, "taken ", 6) == 0)
+		return QUEUE_TAKEN;
+	return strncmp(text, "done ", 5) == 0 ? QUEUE_DONE : QUEUE_GOSSIP;
+}
+
+/* 1: there was one, 0: nothing. */
+static int read_report(struct queue *q)
+{
+	char text[64];
+	struct fd_message m = { .buf = text, .size = sizeof(text) - 1 };
+	enum queue_word word = QUEUE_GOSSIP;
+	uint64_t id = 0;
+	int r = fd_receive(q->fd, &m, MSG_DONTWAIT);
+
+	if (r == -EAGAIN || (r < 0 && r != -EMSGSIZE && r != -EBADMSG))
+		return 0;
+	if (r > 0 && m.extra == 0) {
+		while (m.len && (text[m.len - 1] == 0 ||
+				 text[m.len - 1] == '\n'))
+			m.len--;
+		text[m.len] = 0;
+		if (strlen(text) == m.len)
+			word = word_of(text, &id);
+	}
+	q->events->said(q->arg, m.has_cred ? m.cred.pid : 0, word, id);
+	return 1;
+}
+
+void queue_listen(struct queue *q)
+{
+	for (int i = 0; i < 1024 && q->reports && read_report(q); i++)
+		;
+}
+
+/* A report may end the worker and with it this queue: its record says. */
+static void on_event(void *arg, uint32_t events)
+{
+	struct queue *q = arg;
+	int record = q->record, left = REPORTS_BURST;
+	uint32_t serial = record_at(record)->serial;
+
+	while ((events & EPOLLIN) && q->reports && left > 0 &&
+	       read_report(q)) {
+		if (record_at(record)->serial != serial)
+			return;
+		left--;
+	}
+	if (left == 0)
+		look(q);	/* what is left gives an edge again */
+	if (!(events & EPOLLOUT) || !q->armed)
+		return;
+	if (q->full) {
+		q->idle_events = 0;
+		drained(q);
+	} else if (++q->idle_events > IDLE_EVENTS) {
+		q->armed = false;
+		look(q);
+	}
+}
+
+/* ---- sending ---- */
+
+int queue_send(struct queue *q, const void *buf, size_t len, const int *fds,
+	       int n)
+{
+	ssize_t r = fd_send(q->fd, buf, len, fds, n, MSG_DONTWAIT);
+
+	if (r >= 0) {
+		remember(q, len);
+		return 0;
+	}
+	if (r != -EAGAIN)
+		return (int)r;
+	fill(q);
+	if (!timer_is_set(&q->again))
+		timer_set(q->s->u->loop, &q->again, AGAIN_MS, on_again, q);
+	return -EAGAIN;
+}
+
+int queue_farewell(struct queue *q)
+{
+	return queue_send(q, "", 0, NULL, 0);
+}
+
+void queue_shut(struct queue *q)
+{
+	if (q->shut)
+		return;
+	q->shut = true;
+	RECORD_AS(q->record, struct queue_data)->shut = 1;
+	shutdown(q->fd, SHUT_WR);
+}
+
+bool queue_is_shut(const struct queue *q)
+{
+	return q->shut;
+}
+
+int queue_take_back(struct queue *q,
+		    void (*fn)(void *arg, const char *buf, size_t len,
+			       const int *fds, int n),
+		    void *arg)
+{
+	CLEANUP(freep) char *buf = xmalloc(QUEUE_MESSAGE);
+	int fds[FD_MESSAGE_MAX], count = 0;
+	struct fd_message m = { .buf = buf, .size = QUEUE_MESSAGE,
+				.fds = fds, .max = FD_MESSAGE_MAX };
+
+	for (;;) {
+		int r = fd_receive(queue_worker_end(q), &m, MSG_DONTWAIT);
+
+		if (r == 0 && q->shut && fd_outq(q->fd) <= 0)
+			break;	/* the end, not a farewell */
+		if (r == 0 || (r > 0 && m.len == 0 && m.n == 0))
+			continue;
+		if (r == -EBADMSG || r == -EMSGSIZE) {
+			log_error("service %s: a hand-off could not be read "
+				  "back whole: %s", q->s->name, strerror(-r));
+			continue;
+		}
+		if (r < 0)
+			break;
+		fn(arg, buf, m.len, fds, m.n);
+		count++;
+	}
+	queue_count(q);
+	return count;
+}
+
+/* ---- life ---- */
+
+/*
+ * Writable is, for the kernel, a queue that is a quarter full. Room for twice
+ * the limit makes that half of it, so that there is one event for many.
+ */
+static void set_room(struct queue *q, uint32_t largest)
+{
+	uint64_t room = (uint64_t)q->limit * memory_of(USUAL);
+	int bytes;
+
+	if (largest > USUAL && room < 2ull * memory_of(largest))
+		room = 2ull * memory_of(largest);
+	bytes = room > 64u << 20 ? 64 << 20 : (int)room;
+	if (setsockopt(q->fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes,
+		       sizeof(bytes)) < 0)
+		setsockopt(q->fd, SOL_SOCKET, SO_SNDBUF, &bytes,
+			   sizeof(bytes));
+}
+
+static struct queue *queue_new(struct service *s, int record,
+			       const struct queue_options *o,
+			       const struct queue_events *events, void *arg)
+{
+	struct queue *q = xcalloc(1, sizeof(*q));
+	int on = o->reports;
+
+	q->s = s;
+	q->record = record;
+	q->fd = record_at(record)->fd[0];
+	q->events = events;
+	q->arg = arg;
+	q->reports = o->reports;
+	q->limit = o->limit ? o->limit : 1;
+	set_room(q, o->largest);
+	setsockopt(q->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+	return q;
+}
+
+int queue_open(struct service *s, const struct queue_options *o,
+	       const struct queue_events *events, void *arg,
+	       struct queue **out)
+{
+	int pair[2], record, r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	record = record_new(RECORD_QUEUE, s->slot, o->generation);
+	if (record < 0) {
+		close(pair[0]);
+		close(pair[1]);
+		return record;
+	}
+	record_set_fd(record, 0, pair[0]);
+	record_set_fd(record, 1, pair[1]);
+	record_at(record)->id = o->pid;
+	record_commit(record);
+	*out = queue_new(s, record, o, events, arg);
+	r = loop_watch(s->u->loop, record, 0,
+		       EPOLLET | (o->reports ? EPOLLIN : 0), on_event, *out);
+	if (r < 0)
+		queue_close(out);
+	return r;
+}
+
+int queue_hang(struct service *s, int record, const struct queue_options *o,
+		const struct queue_events *events, void *arg,
+		struct queue **out)
+{
+	struct queue *q;
+
+	if (record_at(record)->fd[0] < RECORD_LOW ||
+	    record_at(record)->fd[1] < RECORD_LOW)
+		return -EINVAL;
+	q = queue_new(s, record, o, events, arg);
+	q->shut = RECORD_AS(record, struct queue_data)->shut == 1;
+	loop_attach(s->u->loop, record, on_event, q);
+	q->armed = false;
+	look(q);
+	*out = q;
+	return 0;
+}
+
+void queue_close(struct queue **qp)
+{
+	struct queue *q = TAKE(*qp);
+
+	if (!q)
+		return;
+	timer_cancel(q->s->u->loop, &q->again);
+	/* The workers' copies keep the pair, and epoll's watch with it. */
+	loop_unwatch(q->s->u->loop, q->record, 0);
+	record_close(q->record);
+	free(q->sizes);
+	free(q);
+}
+
+int queue_record(const struct queue *q)
+{
+	return q->record;
+}
+
+int queue_worker_end(const struct queue *q)
+{
+	return record_at(q->record)->fd[1];
+}
+
+void queue_set_pid(struct queue *q, pid_t pid)
+{
+	record_at(q->record)->id = (uint64_t)pid;
+}
+
+void queue_set_limit(struct queue *q, uint32_t limit)
+{
+	q->limit = limit ? limit : 1;
+	set_room(q, USUAL);
+	drained(q);
+}

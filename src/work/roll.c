@@ -1,0 +1,385 @@
+/*
+ * roll - a new generation takes over; see roll.h.
+ *
+ * Steps: the new generation is opened beside the current one; its first
+ * worker is started, is ready, lives through `settle` with its share of what
+ * arrives; the others follow; then the new one is the current one, what waits
+ * at the old is moved, and the old are told to go. A failure before that
+ * undoes all of it. With roll = 0 the order is: hold, move, tell, wait for
+ * the old to be gone, start, release.
+ */
+#include "work/roll.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "work/worker.h"
+
+struct roll {
+	struct pool *p;
+	struct generation *next;
+	struct generation *old;		/* what it takes over from */
+	uint32_t old_number;
+	roll_done *done;
+	void *arg;
+	bool one_by_one;	/* queues of their own: an old for a new */
+	bool old_first;		/* roll = 0 */
+	bool settling, settled;
+	uint32_t replaced;	/* old ones told so far */
+	uint32_t turn;
+	int64_t began;
+	struct timer settle;
+	struct task step;
+	struct conf *back;	/* roll = 0, revert: the old settings */
+	const struct conf_service *back_conf;
+};
+
+static struct loop *loop_of(const struct pool *p)
+{
+	return p->service->u->loop;
+}
+
+static uint32_t target(const struct pool *p)
+{
+	uint32_t min = service_workers(p->service).min;
+
+	return min ? min : 1;
+}
+
+/* ---- the end of a roll ---- */
+
+static void end(struct roll *r, int result, const char *why)
+{
+	struct pool *p = r->p;
+	roll_done *done = r->done;
+	void *arg = r->arg;
+
+	timer_cancel(loop_of(p), &r->settle);
+	task_cancel(loop_of(p), &r->step);
+	conf_unref(&r->back);
+	p->roll = NULL;
+	p->held = false;
+	p->service->rolling = false;
+	free(r);
+	if (done)
+		done(arg, result, why);
+	if (!p->stopping)
+		service_room(p->service);
+	pool_balance(p);
+}
+
+static uint32_t old_workers(const struct pool *p)
+{
+	const struct generation *g;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(g, &p->generations, entry)
+		if (g->retired)
+			n += g->nworkers;
+	return n;
+}
+
+static void succeed(struct roll *r)
+{
+	struct pool *p = r->p;
+	int64_t took = loop_now(loop_of(p)) - r->began;
+	uint32_t old = old_workers(p);
+	char text[160];
+
+	snprintf(text, sizeof(text), "generation %u ready in %lld.%lld s, "
+		 "%u old worker%s finishing", p->current->number,
+		 (long long)took / 1000, (long long)took % 1000 / 100, old,
+		 old == 1 ? "" : "s");
+	log_write(LOG_LEVEL_NOTICE,
+		  &(struct log_about){ .service = p->service->name,
+				       .event = "rolled" }, "%s", text);
+	end(r, 0, text);
+}
+
+/* The new generation goes, with what waits for it given back. */
+static void abandon(struct roll *r)
+{
+	struct pool *p = r->p;
+	struct generation *g = r->next;
+
+	if (!g || g == p->current)
+		return;
+	p->next = NULL;
+	r->next = NULL;
+	if (p->kind->move && p->current)
+		p->kind->move(g, p->current);
+	generation_retire(g);
+}
+
+void roll_drop(struct pool *p, int result, const char *why)
+{
+	struct roll *r = p->roll;
+
+	if (!r)
+		return;
+	abandon(r);
+	end(r, result, why);
+}
+
+void roll_limit_old(struct pool *p)
+{
+	int64_t keep = p->service->conf->max_generations;
+	struct generation *g;
+	struct worker *w, *next;
+
+	TAILQ_FOREACH(g, &p->generations, entry) {
+		if (!g->retired || g->nworkers == 0 || keep-- > 0)
+			continue;
+		TAILQ_FOREACH_SAFE(w, &g->workers, entry, next)
+			if (w->state != WORKER_KILLED)
+				worker_stop(w);
+	}
+}
+
+/* ---- taking over ---- */
+
+static void take_over(struct pool *p, struct generation *g)
+{
+	struct generation *old = p->current;
+	uint32_t had = pool_serving(p);
+
+	p->current = g;
+	p->next = NULL;
+	p->farewells = 0;
+	p->replacing = 0;
+	if (old) {
+		if (p->kind->move)
+			p->kind->move(old, g);
+		generation_retire(old);
+	}
+	/* As many as served before, if the range allows it. */
+	if (had > g->nworkers && !p->held && g->nworkers > 0)
+		pool_need(p, had - g->nworkers);
+	roll_limit_old(p);
+	pool_balance(p);
+}
+
+static void start_next(struct roll *r)
+{
+	struct generation *g = r->next;
+	int64_t at_once = r->settled ? g->conf->roll : 1;
+	uint32_t want = r->settled ? target(r->p) : 1;
+
+	while (r->p->roll == r && g->nworkers - g->nleaving < want &&
+	       (int64_t)(g->nworkers - g->nleaving) -
+			       (int64_t)g->nready < at_once)
+		if (pool_start_worker(g, false) < 0)
+			return;		/* and the roll has failed */
+}
+
+/* Queues of their own: for each new one that is ready one old goes. */
+static void tell_old(struct roll *r)
+{
+	struct generation *old = r->p->current;
+	struct worker *w, *next;
+
+	TAILQ_FOREACH_SAFE(w, &old->workers, entry, next) {
+		if (r->replaced >= r->next->nready)
+			return;
+		if (worker_leaves(w))
+			continue;
+		worker_leave(w, false);
+		r->replaced++;
+	}
+}
+
+static void step(void *arg)
+{
+	struct roll *r = arg;
+	struct pool *p = r->p;
+
+	if (r->old_first) {
+		if (r->settled)
+			succeed(r);
+		return;
+	}
+	if (r->settled && r->one_by_one)
+		tell_old(r);
+	if (r->settled && r->next->nready >= target(p)) {
+		take_over(p, r->next);
+		succeed(r);
+		return;
+	}
+	start_next(r);
+}
+
+static void later(struct roll *r)
+{
+	if (!r->step.set)
+		task_set(loop_of(r->p), &r->step, step, r);
+}
+
+static void on_settled(void *arg)
+{
+	struct roll *r = arg;
+	struct generation *g = r->old_first ? r->p->current : r->next;
+
+	r->settling = false;
+	/* Who serves one and ends may be between two: the next one will do. */
+	r->settled = g->nready > 0;
+	later(r);
+}
+
+void roll_worker_ready(struct pool *p, struct worker *w)
+{
+	struct roll *r = p->roll;
+
+	if (!r || w->generation != (r->old_first ? p->current : r->next))
+		return;
+	if (!r->settled && !r->settling) {
+		r->settling = true;
+		timer_set(loop_of(p), &r->settle, w->generation->conf->settle,
+			  on_settled, r);
+		service_room(p->service);
+	}
+	later(r);
+}
+
+/* ---- failing ---- */
+
+static void revert(struct roll *r)
+{
+	struct pool *p = r->p;
+	struct generation *g;
+	int error;
+
+	g = generation_open(p, ++p->service->data->generation, r->back,
+			    r->back_conf, &error);
+	if (g)
+		take_over(p, g);
+}
+
+static void fail(struct roll *r, const char *why)
+{
+	struct pool *p = r->p;
+	char text[256];
+	bool back = r->back != NULL;
+
+	if (r->old_first)
+		snprintf(text, sizeof(text), "generation %u failed: a worker "
+			 "%s; %s", p->current->number, why,
+			 back ? "the old settings are back"
+			      : "it is tried again");
+	else
+		snprintf(text, sizeof(text), "generation %u failed: a worker "
+			 "%s; generation %u goes on serving",
+			 r->next->number, why, p->current->number);
+	log_write(LOG_LEVEL_ERROR,
+		  &(struct log_about){ .service = p->service->name,
+				       .event = "roll-failed" }, "%s", text);
+	if (r->old_first && back)
+		revert(r);
+	else
+		abandon(r);
+	end(r, -EIO, text);
+}
+
+/* roll = 0: the old have gone, the new ones' turn. */
+static void release(struct roll *r)
+{
+	struct pool *p = r->p;
+
+	r->old = NULL;
+	p->held = false;
+	pool_balance(p);
+	if (service_workers(p->service).min == 0)
+		succeed(r);
+	else
+		service_room(p->service);
+}
+
+bool roll_worker_gone(struct pool *p, struct generation *g, bool failed,
+		      const char *why)
+{
+	struct roll *r = p->roll;
+
+	if (!r)
+		return false;
+	if (r->old_first && g == r->old && g->nworkers == 0)
+		release(r);
+	else if (r->old_first && g == p->current && failed)
+		fail(r, why);
+	else if (!r->old_first && g == r->next && failed)
+		return fail(r, why), true;
+	else if (!r->old_first && g == r->next)
+		later(r);
+	return false;
+}
+
+/* ---- the beginning ---- */
+
+static void old_first(struct roll *r)
+{
+	struct pool *p = r->p;
+
+	r->old = p->current;
+	r->old_first = true;
+	p->held = true;
+	if (r->old->conf->roll_on_failure == FAILURE_REVERT) {
+		r->back = conf_ref(r->old->owner);
+		r->back_conf = r->old->conf;
+	}
+	take_over(p, r->next);
+	if (r->old->nworkers == 0)
+		release(r);
+}
+
+int roll_begin(struct pool *p, roll_done *done, void *arg)
+{
+	struct service *s = p->service;
+	struct generation *g;
+	struct roll *r;
+	int error;
+
+	if (!p->current || p->stopping)
+		return -EOPNOTSUPP;
+	roll_drop(p, -ECANCELED, "a newer roll took its place");
+	g = generation_open(p, ++s->data->generation, s->owner, s->conf,
+			    &error);
+	if (!g)
+		return error;
+	r = xcalloc(1, sizeof(*r));
+	*r = (struct roll){ .p = p, .next = g, .done = done, .arg = arg,
+			    .one_by_one = !p->kind->leave || !g->queue,
+			    .old_number = p->current->number,
+			    .began = loop_now(loop_of(p)) };
+	if (g->dialect)
+		r->one_by_one = false;
+	s->data->rolls++;
+	p->roll = r;
+	s->rolling = true;
+	if (s->conf->roll <= 0) {
+		old_first(r);
+		return 0;
+	}
+	p->next = g;
+	if (service_workers(s).min == 0) {
+		take_over(p, g);
+		succeed(r);
+		return 0;
+	}
+	later(r);
+	return 0;
+}
+
+struct generation *roll_share(struct pool *p)
+{
+	struct roll *r = p->roll;
+	uint32_t new, all;
+
+	if (!r || !p->next || p->next->nready == 0 || !p->current)
+		return p->current;
+	new = p->next->nready;
+	all = new + (p->current->nworkers - p->current->nleaving);
+	r->turn += new;
+	if (r->turn < all)
+		return p->current;
+	r->turn -= all;
+	return p->next;
+}
