@@ -16,6 +16,7 @@
 #include "inlet/admit.h"
 #include "inlet/listener.h"
 #include "inlet/request_private.h"
+#include "inlet/spool.h"
 
 /* Holds of a service that keep triggers out too. That its handler has no
  * room does not: triggers wait, and coalesce, in their own queue. */
@@ -230,6 +231,9 @@ int request_watch(struct requests *r, struct endpoint *ep)
 		ep->holds |= HOLD_FULL;
 	ep->update = update;
 	update(ep);
+	if (ep->addr.kind == ADDR_FIFO && !ep->spooled)
+		spool_watch(ep);
+	ep->spooled = ep->addr.kind == ADDR_FIFO;
 	return 0;
 }
 
@@ -254,6 +258,9 @@ void request_leave(struct endpoint *ep)
 	if (!q)
 		return;
 	request_drain(ep);
+	if (ep->spooled)
+		spool_leave(ep);
+	ep->spooled = false;
 	ep->holds |= HOLD_FULL;
 	update(ep);
 	ep->holds &= ~(uint32_t)HOLD_FULL;

@@ -283,11 +283,14 @@ void request_door_read(struct endpoint *ep)
 
 	if (q->set->full)
 		return;
-	if (q->kind == ADDR_FIFO)
+	if (q->kind == ADDR_FIFO) {
 		read_burst(q, READ_BURST);
-	else
-		for (int i = 0; r == 1 && i < DGRAM_BURST; i++)
-			r = read_datagram(q);
+		if (request_data(q)->closed)
+			request_closed(ep);	/* seen while it was held */
+		return;
+	}
+	for (int i = 0; r == 1 && i < DGRAM_BURST; i++)
+		r = read_datagram(q);
 }
 
 /* There is room again: first what was kept. */

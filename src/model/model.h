@@ -195,6 +195,7 @@ struct endpoint {
 	struct timer rest;
 	void *request;		/* inlet/request's own (USE_TRIGGER) */
 	void (*update)(struct endpoint *ep);	/* and its view of holds */
+	bool spooled;		/* inlet/spool watches its FIFO */
 };
 
 /* RECORD_DOOR's data. Its arg is enum endpoint_use. */
