@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "client/check.h"
 #include "client/connect.h"
+#include "client/trigger.h"
 #include "serve.h"
 
 struct word {
@@ -21,6 +22,7 @@ static const struct word words[] = {
 	{ "run", cmd_run, "serve one program without a file" },
 	{ "check", cmd_check, "is the configuration right?" },
 	{ "connect", cmd_connect, "standard input and output to an address" },
+	{ "trigger", cmd_trigger, "run this now" },
 };
 
 static void print_help(void)
