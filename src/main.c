@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "client/check.h"
 #include "client/connect.h"
+#include "client/import.h"
 #include "client/trigger.h"
 #include "serve.h"
 
@@ -21,6 +22,7 @@ static const struct word words[] = {
 	{ "demo", cmd_demo, "a daemon to play with, on loopback" },
 	{ "run", cmd_run, "serve one program without a file" },
 	{ "check", cmd_check, "is the configuration right?" },
+	{ "import", cmd_import, "sections from inetd, xinetd, systemd, Postfix" },
 	{ "connect", cmd_connect, "standard input and output to an address" },
 	{ "trigger", cmd_trigger, "run this now" },
 };

@@ -1,0 +1,484 @@
+/*
+ * import_systemd - a .socket unit and the .service that it starts.
+ *
+ * Accept=yes is a process for each connection (spawn), Accept=no one worker
+ * that accepts for itself, started by the first arrival (share). Drop-ins are
+ * not read; `systemctl cat` shows what there is.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "conf/import_unit.h"
+
+struct pair {
+	struct import *im;
+	struct unit socket, service;
+	bool accept, wait, inetd, notify;
+};
+
+/* ---- values ---- */
+
+static void duration(struct pair *p, const char *key, const char *value,
+		     struct import_at at)
+{
+	static const struct { const char *theirs, *ours; } units[] = {
+		{ "", "s" }, { "s", "s" }, { "sec", "s" }, { "ms", "ms" },
+		{ "min", "min" }, { "h", "h" }, { "d", "d" },
+	};
+	size_t digits = strspn(value, "0123456789");
+
+	if (strcmp(value, "infinity") == 0) {
+		import_set(p->im, key, "0");
+		return;
+	}
+	for (size_t i = 0; digits && i < ARRAY_SIZE(units); i++)
+		if (strcmp(units[i].theirs, value + digits) == 0) {
+			import_set(p->im, key, "%.*s%s", (int)digits, value,
+				   units[i].ours);
+			return;
+		}
+	import_missed(p->im, at, "%s: the time %s", key, value);
+}
+
+/* ---- [Service] ---- */
+
+static void s_plain(struct pair *p, const char *key, struct unit_entry *e)
+{
+	if (strchr(e->value, '%'))
+		import_missed(p->im, e->at, "%s=%s: usher has no specifiers",
+			      e->key, e->value);
+	else if (*e->value)
+		import_set(p->im, key, "%s", e->value);
+}
+
+static void s_time(struct pair *p, const char *key, struct unit_entry *e)
+{
+	duration(p, key, e->value, e->at);
+}
+
+/* What only a worker that stays has. */
+static void s_worker_time(struct pair *p, const char *key,
+			  struct unit_entry *e)
+{
+	if (!p->accept)
+		duration(p, key, e->value, e->at);
+}
+
+static void s_directory(struct pair *p, const char *key, struct unit_entry *e)
+{
+	const char *dir = e->value;
+
+	if (strcmp(dir, "~") == 0 || *dir == '-')
+		import_missed(p->im, e->at, "%s=%s", e->key, dir);
+	else
+		s_plain(p, key, e);
+}
+
+static void s_bool(struct pair *p, const char *key, struct unit_entry *e)
+{
+	import_set(p->im, key, "%s", unit_bool(e->value) ? "yes" : "no");
+}
+
+static void s_output(struct pair *p, const char *key, struct unit_entry *e)
+{
+	const char *v = e->value;
+
+	(void)key;
+	if (strcmp(v, "null") == 0)
+		import_set(p->im, "output", "null");
+	else if (strcmp(v, "socket") == 0 && p->accept && p->inetd)
+		import_set(p->im, "output", "connection");
+	else if (strcmp(v, "journal") != 0 && strcmp(v, "inherit") != 0 &&
+		 strcmp(v, "syslog") != 0 && strcmp(v, "socket") != 0)
+		import_missed(p->im, e->at, "%s=%s: the log has it", e->key,
+			      v);
+}
+
+static void s_words(struct pair *p, const char *key, struct unit_entry *e)
+{
+	struct strv w;
+
+	if (text_split(e->value, &w) < 0) {
+		import_missed(p->im, e->at, "%s: quotes", e->key);
+		return;
+	}
+	if (w.n)
+		import_words(p->im, key, &w);
+	strv_free(&w);
+}
+
+static void s_type(struct pair *p, const char *key, struct unit_entry *e)
+{
+	(void)key;
+	if (strcmp(e->value, "forking") == 0 || strcmp(e->value, "dbus") == 0)
+		import_missed(p->im, e->at, "Type=%s: usher takes the process "
+			      "that it starts for the worker", e->value);
+}
+
+/* Nothing to write: usher does so, or it means nothing here. */
+static void s_fine(struct pair *p, const char *key, struct unit_entry *e)
+{
+	(void)p;
+	(void)key;
+	(void)e;
+}
+
+static const struct {
+	const char *theirs, *ours;
+	void (*fn)(struct pair *p, const char *key, struct unit_entry *e);
+} service_keys[] = {
+	{ "User", "user", s_plain },
+	{ "Group", "group", s_plain },
+	{ "WorkingDirectory", "directory", s_directory },
+	{ "RootDirectory", "root", s_plain },
+	{ "UMask", "umask", s_plain },
+	{ "Nice", "nice", s_plain },
+	{ "OOMScoreAdjust", "oom_score_adjust", s_plain },
+	{ "LimitNOFILE", "limit_nofile", s_plain },
+	{ "LimitCORE", "limit_core", s_plain },
+	{ "LimitAS", "limit_as", s_plain },
+	{ "LimitCPU", "limit_cpu", s_plain },
+	{ "LimitNPROC", "limit_nproc", s_plain },
+	{ "NoNewPrivileges", "no_new_privileges", s_bool },
+	{ "Environment", "environment", s_words },
+	{ "EnvironmentFile", "environment_file", s_plain },
+	{ "PassEnvironment", "pass_environment", s_plain },
+	{ "KillSignal", "stop_signal", s_plain },
+	{ "TimeoutStartSec", "start_timeout", s_worker_time },
+	{ "TimeoutStopSec", "stop_timeout", s_time },
+	{ "RuntimeMaxSec", "max_age", s_time },
+	{ "WatchdogSec", "watchdog", s_worker_time },
+	{ "StandardError", NULL, s_output },
+	{ "Type", NULL, s_type },
+	{ "StandardInput", NULL, s_fine },	/* see who_speaks */
+	{ "StandardOutput", NULL, s_fine },
+	{ "NotifyAccess", NULL, s_fine },
+	{ "Restart", NULL, s_fine },		/* always, with back-off */
+	{ "RestartSec", NULL, s_fine },
+	{ "RestartPreventExitStatus", NULL, s_fine },
+	{ "FileDescriptorStoreMax", NULL, s_fine },
+	{ "KillMode", NULL, s_fine },
+	{ "ExecReload", NULL, s_fine },		/* a roll does it */
+	{ "SyslogIdentifier", NULL, s_fine },
+};
+
+static void service_rest(struct pair *p)
+{
+	for (size_t i = 0; i < p->service.n; i++) {
+		struct unit_entry *e = &p->service.v[i];
+		size_t k = 0;
+
+		if (e->used || strcmp(e->section, "Service") != 0)
+			continue;
+		while (k < ARRAY_SIZE(service_keys) &&
+		       strcmp(service_keys[k].theirs, e->key) != 0)
+			k++;
+		if (k < ARRAY_SIZE(service_keys))
+			service_keys[k].fn(p, service_keys[k].ours, e);
+		else
+			import_missed(p->im, e->at, "%s=%s", e->key, e->value);
+	}
+}
+
+/* ---- [Socket] ---- */
+
+static char *options(struct pair *p)
+{
+	static const struct { const char *theirs, *format; } opts[] = {
+		{ "SocketMode", " mode=%s" }, { "SocketUser", " owner=%s" },
+		{ "SocketGroup", " group=%s" }, { "Backlog", " backlog=%s" },
+		{ "BindToDevice", " interface=%s" },
+		{ "ReceiveBuffer", " rcvbuf=%s" },
+		{ "SendBuffer", " sndbuf=%s" },
+		{ "FileDescriptorName", " name=%s" },
+	};
+	static const struct { const char *theirs, *ours; } flags[] = {
+		{ "NoDelay", " nodelay=yes" }, { "FreeBind", " freebind=yes" },
+		{ "KeepAlive", " keepalive=7200,75,9" },
+	};
+	char *text = xstrdup("");
+
+	for (size_t i = 0; i < ARRAY_SIZE(opts); i++) {
+		const char *v = unit_get(&p->socket, "Socket", opts[i].theirs);
+		CLEANUP(freep) char *old = v ? text : NULL;
+		CLEANUP(freep) char *name = NULL;
+
+		if (!v)
+			continue;
+		name = xstrndup(opts[i].format, strlen(opts[i].format) - 2);
+		text = xasprintf("%s%s%s", old, name, v);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		CLEANUP(freep) char *old = NULL;
+
+		if (!unit_bool(unit_get(&p->socket, "Socket",
+					flags[i].theirs)))
+			continue;
+		old = text;
+		text = xasprintf("%s%s", old, flags[i].ours);
+	}
+	return text;
+}
+
+/* The options that the kind of door can have. */
+static char *fitting(const char *all, bool path)
+{
+	static const char *const of_path[] = { "mode=", "owner=", "group=" };
+	static const char *const of_net[] = {
+		"interface=", "nodelay=", "freebind=", "keepalive=",
+	};
+	const char *const *no = path ? of_net : of_path;
+	size_t n = path ? ARRAY_SIZE(of_net) : ARRAY_SIZE(of_path);
+	char *text = xstrdup("");
+	struct strv w;
+
+	import_split(all, &w);
+	for (size_t i = 0; i < w.n; i++) {
+		CLEANUP(freep) char *old = NULL;
+		bool fits = true;
+
+		for (size_t k = 0; k < n; k++)
+			fits &= strncmp(w.v[i], no[k], strlen(no[k])) != 0;
+		if (!fits)
+			continue;
+		old = text;
+		text = xasprintf("%s %s", old, w.v[i]);
+	}
+	strv_free(&w);
+	return text;
+}
+
+static void door(struct pair *p, struct unit_entry *e, const char *kind,
+		 const char *all)
+{
+	const char *v = e->value, *only = unit_get(&p->socket, "Socket",
+						   "BindIPv6Only");
+	bool path = *v == '/' || *v == '@';
+	CLEANUP(freep) char *opt = fitting(all, path);
+	const char *tcp = strcmp(kind, "dgram") == 0 ? "udp" : "tcp";
+	const char *unix_kind = strcmp(kind, "dgram") == 0 ? "unix-dgram"
+				: strcmp(kind, "seqpacket") == 0
+				? "unix-seqpacket" : "unix";
+
+	if (strchr(v, '%'))
+		import_missed(p->im, e->at, "%s=%s: usher has no specifiers",
+			      e->key, v);
+	else if (path)
+		import_set(p->im, "listen", "%s:%s%s", unix_kind, v, opt);
+	else if (!strchr(v, ':'))
+		import_set(p->im, "listen", "%s%s:*:%s%s", tcp,
+			   only && strcmp(only, "ipv6-only") == 0 ? "6" : "",
+			   v, opt);
+	else if (strncmp(v, "vsock:", 6) == 0)
+		import_missed(p->im, e->at, "%s=%s", e->key, v);
+	else
+		import_set(p->im, "listen", "%s:%s%s", tcp, v, opt);
+}
+
+static void doors(struct pair *p)
+{
+	static const struct { const char *key, *kind; } kinds[] = {
+		{ "ListenStream", "stream" }, { "ListenDatagram", "dgram" },
+		{ "ListenSequentialPacket", "seqpacket" },
+	};
+	CLEANUP(freep) char *all = options(p);
+
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+		struct unit_entry *e;
+		size_t from = 0;
+
+		while ((e = unit_each(&p->socket, "Socket", kinds[k].key,
+				      &from)))
+			door(p, e, kinds[k].kind, all);
+	}
+}
+
+static void socket_rest(struct pair *p)
+{
+	for (size_t i = 0; i < p->socket.n; i++) {
+		struct unit_entry *e = &p->socket.v[i];
+
+		/* Usher makes directories 0755 and removes its sockets. */
+		if (strcmp(e->section, "Socket") == 0 && !e->used &&
+		    strcmp(e->key, "RemoveOnStop") != 0 &&
+		    (strcmp(e->key, "DirectoryMode") != 0 ||
+		     strcmp(e->value, "0755") != 0))
+			import_missed(p->im, e->at, "%s=%s", e->key, e->value);
+	}
+}
+
+static void limits(struct pair *p)
+{
+	const char *max = unit_get(&p->socket, "Socket", "MaxConnections");
+	const char *each = unit_get(&p->socket, "Socket",
+				    "MaxConnectionsPerSource");
+
+	if (!p->accept)
+		return;
+	import_set(p->im, "max_connections", "%s", max ? max : "64");
+	import_set(p->im, "on_full", "refuse");
+	if (each)
+		import_set(p->im, "max_per_source", "%s", each);
+}
+
+/* ---- both ---- */
+
+/* The prefixes of ExecStart, then the words; NULL: it can't be. */
+static bool program(struct pair *p)
+{
+	const char *exec = unit_get(&p->service, "Service", "ExecStart");
+	struct unit_entry *e = NULL;
+	struct strv w;
+	bool named = false;
+	size_t from = 0;
+
+	if (!exec)
+		return false;
+	while (strchr("-+!:@", *exec) && *exec)
+		named |= *exec++ == '@';
+	e = unit_each(&p->service, "Service", "ExecStart", &from);
+	if (text_split(exec, &w) < 0 || w.n == 0) {
+		import_missed(p->im, e->at, "ExecStart=%s", exec);
+		return false;
+	}
+	for (size_t i = 0; i < w.n; i++)
+		if (strpbrk(w.v[i], "%$"))
+			import_missed(p->im, e->at, "ExecStart: %s stays as "
+				      "it is written, usher knows no %% and $",
+				      w.v[i]);
+	if (named) {
+		char *path = xasprintf("@%s", w.v[0]);
+
+		free(w.v[0]);
+		w.v[0] = path;
+	}
+	import_words(p->im, "exec", &w);
+	strv_free(&w);
+	return true;
+}
+
+static void who_speaks(struct pair *p)
+{
+	const char *in = unit_get(&p->service, "Service", "StandardInput");
+
+	p->inetd = in && strcmp(in, "socket") == 0;
+	p->wait = p->inetd && !p->accept;
+	p->notify = strncmp(unit_get(&p->service, "Service", "Type") ?: "",
+			    "notify", 6) == 0;
+	if (p->accept) {
+		import_set(p->im, "handoff", "spawn");
+		import_set(p->im, "protocol", p->inetd ? "inetd" : "systemd");
+	} else if (p->wait) {
+		import_set(p->im, "protocol", "wait");
+	} else {
+		import_set(p->im, "handoff", "share");
+		import_set(p->im, "workers", "0-1");
+		import_set(p->im, "idle_timeout", "0");
+		if (p->notify)
+			import_set(p->im, "ready", "notify");
+	}
+	for (size_t i = 0; i < p->service.n; i++)
+		if (strcmp(p->service.v[i].key, "Type") == 0)
+			p->service.v[i].used = p->notify;
+}
+
+/* Beside FILE, or where systemd looks. */
+static int find_service(struct pair *p, const char *file, const char *name)
+{
+	static const char *const dirs[] = {
+		"/etc/systemd/system", "/run/systemd/system",
+		"/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
+		"/lib/systemd/system",
+	};
+	const char *slash = strrchr(file, '/');
+	CLEANUP(freep) char *beside =
+		slash ? xasprintf("%.*s/%s", (int)(slash - file), file, name)
+		      : xstrdup(name);
+	int r = unit_read(beside, &p->service);
+
+	for (size_t i = 0; r < 0 && i < ARRAY_SIZE(dirs); i++) {
+		CLEANUP(freep) char *path = xasprintf("%s/%s", dirs[i], name);
+
+		r = unit_read(path, &p->service);
+	}
+	return r;
+}
+
+static void write_pair(struct pair *p, const char *file, const char *base)
+{
+	struct import_at at = { file, 1 };
+	const char *name = unit_get(&p->socket, "Socket", "Service");
+	CLEANUP(freep) char *usual =
+		xasprintf("%s%s.service", base, p->accept ? "@" : "");
+
+	import_begin(p->im, base, at);
+	if (find_service(p, file, name ? name : usual) < 0) {
+		import_missed(p->im, at, "its service %s is not there",
+			      name ? name : usual);
+		import_drop(p->im);
+		return;
+	}
+	doors(p);
+	if (!program(p)) {
+		import_missed(p->im, at, "%s has no ExecStart",
+			      p->service.file);
+		import_drop(p->im);
+		return;
+	}
+	who_speaks(p);
+	limits(p);
+	service_rest(p);
+	socket_rest(p);
+	import_end(p->im);
+}
+
+static bool ends_in(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n > m && strcmp(s + n - m, end) == 0;
+}
+
+/* A .service is read with its .socket; alone it has no door. */
+static int alone(struct import *im, const char *file)
+{
+	CLEANUP(freep) char *socket = xstrndup(file, strlen(file) - 8);
+	CLEANUP(freep) char *path = NULL;
+	struct import_at at = { file, 1 };
+	size_t n = strlen(socket);
+
+	if (access(file, R_OK) < 0)
+		return -errno;
+	if (n && socket[n - 1] == '@')
+		socket[n - 1] = 0;
+	path = xasprintf("%s.socket", socket);
+	if (access(path, R_OK) < 0)
+		import_missed(im, at, "a service without a socket has no "
+			      "door; import its .socket");
+	import_drop(im);
+	return 0;
+}
+
+int import_systemd(struct import *im, const char *file)
+{
+	struct pair p = { .im = im };
+	const char *slash = strrchr(file, '/');
+	CLEANUP(freep) char *base = xstrdup(slash ? slash + 1 : file);
+	int r;
+
+	if (ends_in(file, ".service"))
+		return alone(im, file);
+	if (ends_in(base, ".socket"))
+		base[strlen(base) - 7] = 0;
+	r = unit_read(file, &p.socket);
+	if (r < 0)
+		return r;
+	p.accept = unit_bool(unit_get(&p.socket, "Socket", "Accept"));
+	write_pair(&p, file, base);
+	unit_free(&p.socket);
+	unit_free(&p.service);
+	return 0;
+}
