@@ -264,6 +264,9 @@ class Lab:
     @contextlib.contextmanager
     def run(self, argv, address=None, **how):
         """A subject that is up: ADDRESS is connected to until it answers."""
+        kind, _, path = (address or "tcp:").partition(":")
+        if kind != "tcp":       # what the one before left is not ours
+            pathlib.Path(path).unlink(missing_ok=True)
         subject = Subject(self, argv, **how)
         try:
             if address:

@@ -65,10 +65,11 @@ static int keep_open(const struct where *to)
 static void write_on(const struct load *l, struct tally *t, unsigned id)
 {
 	const struct where *to = &l->to;
-	int fd = keep_open(to);
 	char text[4096];
+	int fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	fd = keep_open(to);
 	for (unsigned i = id;; i++) {
 		size_t len = 0;
 		bool ok;

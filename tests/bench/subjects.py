@@ -7,9 +7,9 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
-import time
 
 from lab import Failed, connects, wait_for
 
@@ -71,6 +71,9 @@ def usher(lab, text, more="", pin=None, env=None, seconds=30):
     ini.write_text(HEAD.format(dir=where, more=more) + text)
     environ = dict(os.environ, **(env or {}))
     environ.pop("NOTIFY_SOCKET", None)
+    for path in re.findall(r"^(?:listen|trigger) = (?:unix|unix-dgram|fifo):"
+                           r"(/\S+)", text, re.M):
+        pathlib.Path(path).unlink(missing_ok=True)
     with lab.run([lab.usher, "serve", "-c", ini], pin=pin,
                  env=environ) as subject:
         u = Usher(lab, subject, str(where / "control"))

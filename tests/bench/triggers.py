@@ -28,6 +28,20 @@ def settled_arrivals(u):
     return last
 
 
+def million(lab, t, address, ours):
+    """How many a second when the writers are no brake: many in one write."""
+    got, failed = rounds(lab, {"usher": ours}, lambda u: lab.load(
+        "load-trigger", "-a", address, "-j", 1, "-p", 16, subject=u.subject))
+    t.missing += [f"16 a write: {why}" for why in failed.values()]
+    rates = [r["rate"] for r in got.get("usher", [])]
+    if rates:
+        t.row("usher, 16 a write, all processors",
+              spread([r["each"] for r in got["usher"]]), "", spread(rates),
+              "", sum(r["errors"] for r in got["usher"]))
+    t.bar("triggers, FIFO: a second", median(rates) if rates else None, 1e6,
+          least=True)
+
+
 def triggers(lab):
     tables = []
     kinds = [("fifo", "FIFO", 2), ("unix-dgram", "Unix datagram", 2),
@@ -38,7 +52,8 @@ def triggers(lab):
 
         def measure(subject):
             run = getattr(subject, "subject", subject)
-            r = lab.load("load-trigger", "-a", a, "-j", writers, subject=run)
+            r = lab.load("load-trigger", "-a", a, "-j", writers, subject=run,
+                         pin=0)
             if run is not subject:
                 # Those of the warm-up are not among the units, so that a
                 # count below them is a loss for sure.
@@ -47,14 +62,14 @@ def triggers(lab):
 
         def limit():
             argv = [lab.program("limit-trigger"), "-a", a]
-            return lab.run(argv, a)
+            return lab.run(argv, a, pin=0)
 
         def ours():
             return subjects.usher(lab, subjects.service(
                 "t", trigger=a, exec=lab.program("tiny"), handoff="spawn",
-                coalesce="100ms"))
+                coalesce="100ms"), pin=0)
 
-        t = Table(f"triggers: {word}, equal ones", [
+        t = Table(f"triggers: {word}, equal ones, one CPU", [
             "subject", "CPU us each", "beside the limit", "a second",
             "rate beside the limit", "errors"],
             f"{writers} writers, one write or connection a trigger.")
@@ -71,9 +86,7 @@ def triggers(lab):
         if kind == "fifo":
             t.bar("triggers, FIFO: rate beside the limit",
                   ratio(got, "usher", LIMIT, "rate"), 0.9, least=True)
-            t.bar("triggers, FIFO: a second", median(
-                [r["rate"] for r in got["usher"]]) if "usher" in got else None,
-                1e6, least=True)
+            million(lab, t, a, ours)
         no_errors(t, got, "usher", f"triggers, {word}")
         t.bar(f"triggers, {word}: taken by a writer's count, not by usher's",
               sum(lost) if lost else None, 0, exact=True)
