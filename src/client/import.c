@@ -79,13 +79,11 @@ int cmd_import(int argc, char **argv)
 			status = 1;
 		}
 	}
+	import_finish(&im);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		perror("usher import: standard output");
 		status = 1;
 	}
 	result(&im);
-	strv_free(&im.names);
-	strv_free(&im.remarks);
-	strv_free(&im.lines);
 	return status;
 }

@@ -105,7 +105,7 @@ void import_begin(struct import *im, const char *name, struct import_at at)
 	char base[NAME_LEN + 1], free_one[NAME_LEN + 16];
 	size_t n = 0;
 
-	for (; *name && n < NAME_LEN - 4; name++)
+	for (; *name && n < NAME_LEN - 5; name++)
 		base[n++] = isalnum((unsigned char)*name) ||
 			    strchr("._-", *name) ? *name : '-';
 	base[n] = 0;
@@ -206,4 +206,10 @@ void import_drop(struct import *im)
 		im->names.v[im->names.n] = NULL;
 	}
 	free(TAKE(im->name));
+}
+
+void import_finish(struct import *im)
+{
+	import_drop(im);
+	strv_free(&im->names);
 }

@@ -33,6 +33,9 @@ int import_xinetd(struct import *im, const char *file);
 int import_systemd(struct import *im, const char *file);
 int import_master_cf(struct import *im, const char *file);
 
+/* The end: what is left to say is written, IM's memory let go. */
+void import_finish(struct import *im);
+
 /* ---- for the formats ---- */
 
 /* Begins [service NAME]: what a name can't hold becomes '-', a name that is
