@@ -51,7 +51,8 @@ const char *text_signal_name(int signo);
  * backslash escapes; no shell, no % or $. -EINVAL: unbalanced quotes.
  */
 int text_split(const char *s, struct strv *out);
-/* Back: quoted where it must be. Allocated. */
+/* Back: quoted where it must be, without what would begin a comment in an INI
+ * file. Allocated. */
 char *text_join(const struct strv *sv);
 
 /* The word of N WORDS nearest to S (edit distance at most 3 and less than

@@ -191,7 +191,8 @@ int text_split(const char *s, struct strv *out)
 
 static bool plain(const char *s)
 {
-	if (!*s)
+	/* An INI file's comments begin with these. */
+	if (!*s || *s == ';' || *s == '#')
 		return false;
 	for (; *s; s++)
 		if ((unsigned char)*s <= ' ' || *s == 0x7f ||
@@ -208,7 +209,7 @@ static void quote_word(struct word *w, const char *s)
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s;
 
-		if (c < ' ' || c == 0x7f) {
+		if (c < ' ' || c == 0x7f || c == ';' || c == '#') {
 			word_add_string(w, "\\x");
 			word_add(w, hex[c >> 4]);
 			word_add(w, hex[c & 15]);

@@ -308,7 +308,7 @@ END_TEST
 
 static const char *const joined[] = {
 	"", "plain", "two words", "'", "\"", "\\", "a\\sb", "\n\x01\x7f",
-	"\xc3\xa4", "--x=\"y z\"", "100%",
+	"\xc3\xa4", "--x=\"y z\"", "100%", ";", "#", "a ; b # c", "a;b",
 };
 
 /* Whatever the words are, their line splits into them again. */
@@ -324,6 +324,9 @@ START_TEST(join)
 	ck_assert_uint_eq(back.n, sv.n);
 	for (size_t i = 0; i < sv.n; i++)
 		ck_assert_str_eq(back.v[i], sv.v[i]);
+	/* Nothing that would begin a comment in an INI file. */
+	ck_assert_ptr_null(strstr(line, " ;"));
+	ck_assert_ptr_null(strstr(line, " #"));
 	free(line);
 	strv_free(&sv);
 	strv_free(&back);
