@@ -17,12 +17,16 @@
 static bool can_break(const char *s, size_t i)
 {
 	const char *next = s + i + 1;
-	size_t word = strcspn(next, " \t=");
+	size_t n;
+	CLEANUP(freep) char *word = NULL;
 
-	return i > 0 && s[i] == ' ' && !isspace((unsigned char)s[i - 1]) &&
-	       *next && !isspace((unsigned char)*next) &&
-	       !strchr(";#[", *next) &&
-	       next[word + strspn(next + word, " \t")] != '=';
+	if (i == 0 || s[i] != ' ' || isspace((unsigned char)s[i - 1]) ||
+	    !*next || isspace((unsigned char)*next) || strchr(";#[", *next))
+		return false;
+	n = strcspn(next, " \t=");
+	word = xstrndup(next, n);
+	return next[n + strspn(next + n, " \t")] != '=' ||
+	       (!key_of_service(word) && !key_of_usher(word));
 }
 
 /* KEY = VALUE, on several lines where one would be too long. */

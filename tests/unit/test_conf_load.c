@@ -605,14 +605,15 @@ START_TEST(print_long)
 	FILE *f;
 
 	for (int i = 0; i < 100; i++)
-		sprintf(text + strlen(text), "%sargument%d",
-			i % 10 ? " " : "\n\t", i);
+		sprintf(text + strlen(text), "%s--x%d=y%s",
+			i % 10 ? " " : "\n\t", i,
+			i % 10 < 9 ? " user=z" : "");
 	c = must(text);
 	f = open_memstream(&out, &len);
 	conf_print(c, conf_find(c, "a"), false, f);
 	fclose(f);
 	again = must(out);
-	ck_assert_uint_eq(conf_find(c, "a")->argv.n, 101);
+	ck_assert_uint_eq(conf_find(c, "a")->argv.n, 191);
 	ck_assert_str_eq(conf_find(c, "a")->exec, conf_find(again, "a")->exec);
 	conf_unref(&c);
 	conf_unref(&again);
