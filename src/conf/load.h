@@ -52,7 +52,7 @@ struct load {
 };
 
 /* The drop-in of usher's unit that gives the right to low ports. */
-#define CONF_PORTS_DROPIN "low-ports.conf"
+#define CONF_PORTS_DROPIN "ports-below-1024.conf"
 
 /* One line of the report. TITLE or KEY may be NULL. */
 void load_error(struct load *l, struct conf_where where, const char *title,

@@ -1,0 +1,116 @@
+"""usher check: every mistake in one go, with file and line and what would do;
+what is in force; and the daemon refuses what check refuses."""
+import os
+import subprocess
+import tempfile
+
+from harness import BINARY, DEADLINE
+
+parallel = True
+plain = True
+
+directory = tempfile.TemporaryDirectory(prefix="usher-check-")
+DIR = directory.name
+
+
+def write(name, text):
+    path = os.path.join(DIR, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    return path
+
+
+def usher(*words, **environment):
+    done = subprocess.run([BINARY, *words], capture_output=True, text=True,
+                          timeout=DEADLINE, check=False,
+                          env={**os.environ, **environment})
+    return done.returncode, done.stdout, done.stderr
+
+
+def check(path, *words, **environment):
+    return usher("check", "-c", path, *words, **environment)
+
+
+# A right one: one line, on standard output.
+main = write("main.ini", """[usher]
+include = conf.d/*.ini
+
+[defaults]
+idle_timeout = 1min
+
+[service echo]
+listen = tcp:127.0.0.1:7777
+builtin = echo
+""")
+assert check(main) == (
+    0, f"{main}: 1 service, no mistake, 1 note\n",
+    f"note: {main}:5: [defaults] idle_timeout: does not act in echo: a "
+    "builtin starts no program and takes no triggers; it acts in: pass, "
+    "share, exec with relay\n"), check(main)
+
+# What is in force reads back as the same.
+status, effective, _ = check(main, "--effective")
+assert status == 0
+assert "\nsource_prefix6 = 64\n" in effective, effective
+again = write("again.ini", effective)
+assert check(again, "--effective") == (
+    0, effective, f"{again}: 1 service, no mistake\n")
+
+# The errors that sell usher, each with its full text.
+bin_dir = os.path.join(DIR, "bin")
+gunicorn = write("bin/gunicorn", "#!/bin/sh\n")
+os.chmod(gunicorn, 0o755)
+wrong = write("conf.d/shop.ini", """[service shop]
+listen tcp:*:8080
+exec = gunicorn shop:app
+handoff = share
+user = no-such-user
+settle = 30
+
+[service other]
+listen = unix:/tmp/other
+exec = /bin/sh
+handoff = share
+max_connections = 10
+
+[service third]
+listen = unix:/tmp/third
+exec = /bin/sh
+user = no-such-user
+""")
+status, out, errors = check(main, PATH=bin_dir)
+assert (status, out) == (1, ""), (status, out)
+assert errors.splitlines() == [
+    f"{wrong}:2: [service shop] listen: there is no '=' in this line; write "
+    "'listen = tcp:*:8080'",
+    f"{wrong}:3: [service shop] exec: 'gunicorn' has no path; {gunicorn} is "
+    "on PATH; the program and its arguments",
+    f"{wrong}:6: [service shop] settle: '30' has no unit; write 30s, 30ms, "
+    "30min, 30h or 30d; how long new workers must live before the old go",
+    f"{wrong}:12: [service other] max_connections: cannot act here: under "
+    "handoff = share the workers accept themselves and usher sees no "
+    "connection; it acts in: spawn with listen, pass with reports = yes, "
+    "relay, exec with relay, builtin",
+    f"{wrong}:17: [service third] user: unknown user 'no-such-user'; getent "
+    "passwd lists them",
+    f"note: {main}:5: [defaults] idle_timeout: does not act in echo, third: a "
+    "builtin starts no program and takes no triggers; it acts in: pass, "
+    "share, exec with relay",
+    f"{main}: 5 mistakes",
+], errors
+
+# The daemon says the same, and that the configuration is wrong.
+status, _, errors = usher("serve", "-c", main)
+assert status == 78, (status, errors)
+assert f"{wrong}:2: [service shop] listen: there is no '='" in errors, errors
+status, _, errors = usher("serve", "-c", os.path.join(DIR, "none.ini"))
+assert status == 78 and "none.ini: cannot be read: No such file" in errors, \
+    (status, errors)
+
+# Usage.
+assert usher("check", "--nonsense")[0] == 2
+status, _, errors = usher("check", main)
+assert status == 2 and "a file is named with -c" in errors, errors
+status, _, errors = check(os.path.join(DIR, "none.ini"))
+assert status == 1 and errors.splitlines()[-1].endswith(": 1 mistake"), errors
