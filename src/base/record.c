@@ -310,7 +310,7 @@ void record_shutdown(void)
 
 struct record_globals *record_globals(void)
 {
-	return &st.h->globals;
+	return st.h ? &st.h->globals : NULL;
 }
 
 int record_new(enum record_kind kind, uint32_t service, uint32_t arg)

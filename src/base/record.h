@@ -44,6 +44,7 @@ enum record_role {
 	ROLE_NULL,	/* /dev/null */
 	ROLE_LOCK,	/* the lock beside the control socket */
 	ROLE_RESERVE,	/* given up to be able to say no at EMFILE */
+	ROLE_ASK,	/* where the next usher asks the keeper (no manager) */
 	RECORD_LOW = 20,
 };
 
@@ -107,7 +108,13 @@ struct record_globals {
 	uint32_t crashes, upgrades, backs;
 	uint32_t clean;		/* 1: nothing was in flight */
 	uint32_t log_level;	/* set on the control socket; 0: as the file */
-	uint32_t reserved[32];
+	uint32_t faulted;	/* a fault point has acted (debug builds) */
+	uint32_t keeper;	/* enum conf_keeper in force */
+	uint32_t keeper_pid;
+	uint32_t stored;	/* channel and state are in systemd's store */
+	uint64_t deadline;	/* of an upgrade, ms */
+	int32_t result;		/* of an upgrade: 0, -errno */
+	char why[108];		/* and its text */
 };
 
 /*

@@ -225,3 +225,15 @@ int arrival_take(struct service *s, struct endpoint *ep, int fd,
 		return proxy_begin(s, &c);
 	return arrival_go_on(s, &c);
 }
+
+int arrival_adopt(struct service *s, int record)
+{
+	struct addr_name peer = { .len = sizeof(peer.u) };
+	int fd = record_at(record)->fd[0];
+
+	if (getpeername(fd, &peer.u.sa, &peer.len) < 0)
+		return -errno;
+	record_forget(record);
+	arrival_take(s, NULL, fd, &peer);
+	return 0;
+}

@@ -45,6 +45,10 @@ void arrival_end(struct service *s, const struct conn_end *e);
 /* What usher.on_room is: offers what waits, looks at the doors again. */
 void arrival_room(struct service *s);
 
+/* After a take-over: a RECORD_CONN with CONN_WAITING. It is judged and offered
+ * as if it came now. */
+int arrival_adopt(struct service *s, int record);
+
 /* Closes what waits (shutdown now). Returns how many. */
 int arrival_drop_waiting(struct service *s);
 uint32_t arrival_waiting(const struct service *s);
