@@ -1,0 +1,162 @@
+/*
+ * begin - how this process begins; see begin.h.
+ *
+ * A state that crashes who loads it must not loop: after three take-overs
+ * that did not come to serve, only the doors are taken and the rest is let
+ * go. A state that can't be read is left, and usher begins anew.
+ */
+#include "continuity/begin.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <linux/close_range.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/fd.h"
+#include "base/record.h"
+#include "continuity/takeover.h"
+#include "inlet/listener.h"
+
+#define TRIES 3
+#define CONF_TEXT "configuration"
+
+static int table_size(void)
+{
+	struct rlimit r;
+
+	getrlimit(RLIMIT_NOFILE, &r);
+	r.rlim_cur = r.rlim_max > 524288 ? 524288 : r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+	return (int)r.rlim_cur;
+}
+
+/* Everything but doors, the store and roles goes: something in there kills
+ * whoever loads it. */
+static void doors_only(void)
+{
+	for (int i = -1; (i = record_next(RECORD_NONE, i)) >= 0;)
+		if (record_at(i)->kind != RECORD_DOOR)
+			record_close(i);
+}
+
+static bool map(char **why)
+{
+	const char *text = NULL;
+
+	if (record_adopt(&text) < 0) {
+		*why = xasprintf("the state that another usher left can't be "
+				 "used: %s; beginning anew", text);
+		return false;
+	}
+	record_globals()->generation++;
+	record_globals()->pid = (uint32_t)getpid();
+	if (++record_globals()->takeovers > TRIES) {
+		*why = xasprintf("%u take-overs in a row did not come to "
+				 "serve: only the doors are taken, the rest "
+				 "is dropped",
+				 record_globals()->takeovers - 1);
+		doors_only();
+	}
+	FAULT("state-mapped");
+	return true;
+}
+
+static bool from_store(char **why)
+{
+	int channel = listener_inherited("usher-channel");
+	int state = listener_inherited("usher-state");
+	int r;
+
+	fd_closep(&state);	/* it comes with the rest, at its number */
+	if (channel < 0)
+		return false;
+	r = takeover_receive(channel, table_size());
+	if (r < 0) {
+		*why = xasprintf("the keeper did not answer: %s; beginning "
+				 "anew", strerror(-r));
+		return false;
+	}
+	return map(why);
+}
+
+bool begin_holder_dead(const char *control)
+{
+	CLEANUP(freep) char *path = xasprintf("%s.lock", control);
+	char text[32] = "", comm[64], name[32] = "";
+	CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	CLEANUP(fd_closep) int in = -1;
+	pid_t pid;
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		return true;
+	pid = (pid_t)atoi(text);
+	if (pid <= 0 || (kill(pid, 0) < 0 && errno == ESRCH))
+		return true;
+	/* The number may be somebody else's by now. */
+	snprintf(comm, sizeof(comm), "/proc/%d/comm", (int)pid);
+	in = open(comm, O_RDONLY | O_CLOEXEC);
+	if (in < 0 || read(in, name, sizeof(name) - 1) <= 0)
+		return false;
+	return strncmp(name, "usher\n", 6) != 0;
+}
+
+static bool from_keeper(const char *control, char **why)
+{
+	int fd = takeover_find(control);
+	int r;
+
+	if (fd < 0)
+		return false;
+	r = takeover_receive(fd, table_size());
+	if (r < 0) {
+		*why = xasprintf("the keeper at %s did not answer: %s; "
+				 "beginning anew", control, strerror(-r));
+		return false;
+	}
+	return map(why);
+}
+
+enum begin_how begin_find(bool carry, const char *control, char **why)
+{
+	*why = NULL;
+	if (carry && map(why))
+		return BEGIN_CARRIED;
+	if (carry)
+		close_range(ROLE_STATE, ~0u, 0);
+	else if (from_store(why))
+		return BEGIN_STORED;
+	else if (control && from_keeper(control, why))
+		return BEGIN_ASKED;
+	return BEGIN_COLD;
+}
+
+void begin_succeeded(void)
+{
+	record_globals()->takeovers = 0;
+}
+
+void begin_remember(const struct conf *c)
+{
+	size_t len;
+	CLEANUP(freep) char *text = conf_dump(c, &len);
+
+	if (record_text_set(CONF_TEXT, text, len) < 0)
+		log_warning("the configuration is too large to be kept; a "
+			    "wrong file on disk would stop the next usher");
+}
+
+int begin_recall(struct conf **out, struct conf_report *report)
+{
+	struct conf_source src = { .path = "the last good configuration",
+				   .resolve = true };
+
+	src.text = record_text(CONF_TEXT, &src.len);
+	if (!src.text)
+		return -ENOENT;
+	return conf_load(&src, out, report);
+}
