@@ -1,8 +1,9 @@
 /*
- * daemon - opens the house in order, closes it in reverse; signals, systemd.
+ * daemon - opens the house in order, closes it in reverse; signals.
  *
- * Order: descriptors that were given to us, limits, state, loop, threads,
- * configuration, doors, control. What each part does is its own file's.
+ * Order: descriptors that were given to us, the configuration, what another
+ * usher left (continuity/begin) or a new state, loop, threads, the model,
+ * keeper, control. What each part does is its own file's.
  */
 #include "daemon.h"
 
@@ -18,22 +19,32 @@
 #include <unistd.h>
 
 #include "action/action.h"
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/offload.h"
+#include "continuity/begin.h"
+#include "continuity/fdstore.h"
+#include "continuity/keeper.h"
+#include "continuity/revive.h"
 #include "control/control.h"
 #include "inlet/arrival.h"
 #include "inlet/listener.h"
 #include "manager.h"
 #include "model/model.h"
+#include "serve.h"
 #include "trigger/trigger.h"
 
-#define MAX_DESCRIPTORS 524288	/* that many, however high the hard limit */
-#define MAX_SLOTS       16384
+#define MAX_SLOTS 16384
 
 struct daemon {
 	struct usher u;
 	const struct daemon_options *options;
-	struct conf *conf;
+	struct conf *conf;	/* in force when it began */
+	bool conf_differs;	/* the file says something else: reload */
+	enum begin_how how;
+	struct revived revived;
+	struct task dismiss;
+	struct rlimit started;	/* with these limits */
 	int pid_fd;
 	int status;
 	bool told_to_stop;
@@ -57,13 +68,20 @@ static void tell_status(struct usher *u)
 		n++;
 		degraded += s->degraded != NULL;
 	}
-	manager_status("%u services, %u degraded", n, degraded);
+	manager_status("%u services, %u degraded%s%s", n, degraded,
+		       u->notice ? "; " : "", u->notice ?: "");
 }
 
 static void on_change(struct usher *u, struct service *s)
 {
 	(void)s;
 	tell_status(u);
+}
+
+static void on_gone(struct service *s)
+{
+	control_service_gone(s->u, s);
+	action_gone(s);
 }
 
 /* The file may name another control socket, or not one that can be had. */
@@ -78,6 +96,8 @@ static void follow_control(struct usher *u)
 static void on_conf(struct usher *u)
 {
 	log_set_level(record_globals()->log_level ?: u->conf->log_level);
+	free(TAKE(u->notice));
+	begin_remember(u->conf);
 	tell_status(u);
 	follow_control(u);
 }
@@ -93,11 +113,23 @@ static void stopped(void *arg, int result, const char *text)
 	loop_stop(d->u.loop);
 }
 
+/* Under a service manager that keeps our descriptors SIGTERM is a restart
+ * (its ExecStop has drained before, at a stop): the keeper has all. */
+static bool is_restart(const struct daemon *d, uint32_t signo)
+{
+	return signo == SIGTERM && !d->u.stopping &&
+	       record_globals()->stored && record_globals()->keeper;
+}
+
 static void on_stop(void *arg, const struct signalfd_siginfo *si)
 {
 	struct daemon *d = arg;
 	bool again = d->told_to_stop;
 
+	if (is_restart(d, si->ssi_signo)) {
+		log_notice("SIGTERM: leaving, the keeper has all");
+		_exit(0);
+	}
 	d->told_to_stop = true;
 	log_notice("SIG%s: %s", sigabbrev_np((int)si->ssi_signo) ?: "?",
 		   again ? "stopping at once" : "draining");
@@ -138,6 +170,68 @@ static void on_hup(void *arg, const struct signalfd_siginfo *si)
 					   : strerror(-r));
 }
 
+/* ---- the configuration ---- */
+
+static void print_report(const struct conf_report *r)
+{
+	for (size_t i = 0; i < r->notes.n; i++)
+		log_notice("%s", r->notes.v[i]);
+	for (size_t i = 0; i < r->errors.n; i++)
+		log_error("%s", r->errors.v[i]);
+}
+
+static void open_log(const struct conf *c)
+{
+	log_set_level(c->log_level);
+	if (log_open(c->log) < 0)
+		log_warning("log: the journal or syslog can't be reached, "
+			    "writing to standard error");
+}
+
+/* The file on disk; not there or wrong: 78, unless a state goes on. */
+static int load(struct daemon *d)
+{
+	struct conf_report report = { 0 };
+	int r = conf_load(&d->options->source, &d->conf, &report);
+
+	if (r == 0)
+		open_log(d->conf);
+	print_report(&report);
+	conf_report_free(&report);
+	return r < 0 ? EX_CONFIG : 0;
+}
+
+/* A state was taken over: its configuration is in force first. */
+static int recall(struct daemon *d)
+{
+	struct conf_report report = { 0 };
+	struct conf *kept = NULL;
+	int r = begin_recall(&kept, &report);
+
+	conf_report_free(&report);
+	if (r < 0) {
+		if (d->conf)
+			return 0;
+		log_error("the state's configuration can't be read either");
+		return EX_CONFIG;
+	}
+	if (!d->conf) {
+		d->u.notice = xstrdup("the file on disk is wrong; the last "
+				      "good configuration is in force");
+		log_error("%s", d->u.notice);
+		open_log(kept);
+	} else {
+		size_t a, b;
+		CLEANUP(freep) char *disk = conf_dump(d->conf, &a);
+		CLEANUP(freep) char *state = conf_dump(kept, &b);
+
+		d->conf_differs = a != b || memcmp(disk, state, a) != 0;
+	}
+	conf_unref(&d->conf);
+	d->conf = kept;
+	return 0;
+}
+
 /* ---- opening ---- */
 
 static int64_t raise_limit(int64_t want)
@@ -145,12 +239,9 @@ static int64_t raise_limit(int64_t want)
 	struct rlimit r;
 
 	getrlimit(RLIMIT_NOFILE, &r);
-	child_default_nofile(&r);
 	r.rlim_cur = r.rlim_max;
 	if (want && (rlim_t)want < r.rlim_max)
 		r.rlim_cur = (rlim_t)want;
-	if (r.rlim_cur > MAX_DESCRIPTORS)
-		r.rlim_cur = MAX_DESCRIPTORS;
 	if (setrlimit(RLIMIT_NOFILE, &r) < 0)
 		log_warning("max_descriptors: %s", strerror(errno));
 	return (int64_t)r.rlim_cur;
@@ -176,75 +267,149 @@ static int write_pid_file(struct daemon *d, const char *path)
 	return 0;
 }
 
-static void print_report(const struct conf_report *r)
+static const char *control_path(const struct daemon *d, char **own)
 {
-	for (size_t i = 0; i < r->notes.n; i++)
-		log_notice("%s", r->notes.v[i]);
-	for (size_t i = 0; i < r->errors.n; i++)
-		log_error("%s", r->errors.v[i]);
+	CLEANUP(freep) char *runtime = NULL;
+
+	if (d->conf)
+		return d->conf->control.path;
+	runtime = serve_runtime();
+	*own = xasprintf("%s/control", runtime);
+	return *own;
 }
 
-static int load(struct daemon *d)
+/* From nothing, or from where another usher ended. */
+static int begin(struct daemon *d)
 {
-	struct conf_report report = { 0 };
-	int r = conf_load(&d->options->source, &d->conf, &report);
+	CLEANUP(freep) char *own = NULL;
+	CLEANUP(freep) char *why = NULL;
+	const char *control = control_path(d, &own);
+	bool dead = control && begin_holder_dead(control);
 
-	if (r == 0) {
-		log_set_level(d->conf->log_level);
-		if (log_open(d->conf->log) < 0)
-			log_warning("log: the journal or syslog can't be "
-				    "reached, writing to standard error");
-	}
-	print_report(&report);
-	conf_report_free(&report);
-	return r < 0 ? EX_CONFIG : 0;
-}
-
-static int open_ground(struct daemon *d)
-{
-	int64_t max = raise_limit(d->conf->max_descriptors);
-	struct usher *u = &d->u;
-	int r = record_open((uint32_t)max, MAX_SLOTS);
-
-	if (r == 0)
-		r = loop_open(&u->loop, false);
-	if (r == 0)
-		r = offload_open(u->loop);
-	if (r < 0) {
-		log_error("can't begin: %s", strerror(-r));
+	log_close();		/* its number may be one that comes */
+	d->how = begin_find(d->options->carry, dead ? control : NULL, &why);
+	if (d->conf)
+		open_log(d->conf);
+	if (why)
+		log_error("%s", why);
+	if (d->how != BEGIN_COLD)
+		return recall(d);
+	if (!d->conf)
+		return EX_CONFIG;
+	free(TAKE(why));
+	if (control_lock(&d->conf->control, &why) < 0) {
+		log_error("%s", why);
 		return 1;
 	}
-	record_globals()->born = (uint64_t)loop_now(u->loop);
+	return 0;
+}
+
+static int open_state(struct daemon *d)
+{
+	int64_t max = raise_limit(d->conf->max_descriptors);
+	int image, r = 0;
+
+	if (d->how == BEGIN_CARRIED) {
+		/* execve kept the limit that the one before had raised. */
+		d->started.rlim_cur = record_globals()->nofile_soft;
+		d->started.rlim_max = record_globals()->nofile_hard;
+		child_default_nofile(&d->started);
+	}
+	if (d->how != BEGIN_COLD) {
+		if (pwrite(ROLE_LOCK, "", 0, 0) == 0 &&
+		    ftruncate(ROLE_LOCK, 0) == 0)
+			dprintf(ROLE_LOCK, "%d\n", (int)getpid());
+		return 0;
+	}
+	r = record_open((uint32_t)max, MAX_SLOTS);
+	image = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	if (r == 0 && image >= 0)
+		r = record_role(image, ROLE_IMAGE0);
+	if (r < 0)
+		return r;
+	record_globals()->born = (uint64_t)(loop_us() / 1000);
 	record_globals()->pid = (uint32_t)getpid();
-	record_globals()->generation++;
+	record_globals()->generation = 1;
+	record_globals()->nofile_soft = d->started.rlim_cur;
+	record_globals()->nofile_hard = d->started.rlim_max;
+	return 0;
+}
+
+static void open_model(struct daemon *d)
+{
+	struct usher *u = &d->u;
+
 	u->by_slot = xcalloc(slot_max(), sizeof(*u->by_slot));
 	TAILQ_INIT(&u->services);
 	TAILQ_INIT(&u->gone);
 	u->source = d->options->source;
 	u->workers_inherit_stdio = d->options->inherit_stdio;
 	u->on_room = on_room;
-	u->on_gone = action_gone;
+	u->on_gone = on_gone;
 	u->on_change = on_change;
 	u->on_conf = on_conf;
 	loop_signal(u->loop, SIGTERM, on_stop, d);
 	loop_signal(u->loop, SIGINT, on_stop, d);
 	loop_signal(u->loop, SIGHUP, on_hup, d);
 	signal(SIGPIPE, SIG_IGN);
+}
+
+static int open_ground(struct daemon *d)
+{
+	struct usher *u = &d->u;
+	int r = open_state(d);
+
+	if (r == 0)
+		r = loop_open(&u->loop, d->how != BEGIN_COLD);
+	if (r == 0)
+		r = offload_open(u->loop);
+	if (r < 0) {
+		log_error("can't begin: %s", strerror(-r));
+		return 1;
+	}
+	open_model(d);
 	return 0;
 }
 
-static int open_doors(struct daemon *d)
+static void keep(struct daemon *d)
+{
+	struct usher *u = &d->u;
+	int r;
+
+	keeper_remember(d->options->argv);
+	r = keeper_start(u, u->conf->keeper, u->conf->control.path);
+	if (r < 0)
+		log_error("no keeper: %s; kill -9 would lose what is open",
+			  strerror(-r));
+	FAULT("keeper-started");
+	if (u->conf->keeper != KEEPER_NO && d->how == BEGIN_COLD)
+		fdstore_keep();
+}
+
+static int open_control(struct daemon *d)
 {
 	CLEANUP(freep) char *why = NULL;
+
+	if (control_open(&d->u, &why) == 0)
+		return 0;
+	log_error("%s", why);
+	return 1;
+}
+
+static int open_cold(struct daemon *d)
+{
 	struct usher *u = &d->u;
-	int open;
+	int open, status;
 
 	if (d->conf->pid_file && write_pid_file(d, d->conf->pid_file) < 0)
 		return 1;
-	if (control_lock(&d->conf->control, &why) < 0) {
-		log_error("%s", why);
-		return 1;
-	}
+	begin_remember(d->conf);
+	u->conf = conf_ref(d->conf);
+	keep(d);
+	conf_unref(&u->conf);
+	status = open_control(d);
+	if (status)
+		return status;
 	open = action_open(u, d->conf);
 	if (listener_inherited_close() > 0)
 		log_warning("descriptors were inherited that no service "
@@ -256,10 +421,44 @@ static int open_doors(struct daemon *d)
 		log_error("no door could be opened");
 		return 1;
 	}
-	if (control_open(u, &why) < 0) {
-		log_error("%s", why);
+	return 0;
+}
+
+static void dismiss(void *arg)
+{
+	(void)arg;
+	keeper_dismiss_old();
+}
+
+/* Where another usher ended: nothing is accepted, read or closed until this
+ * one has a keeper of its own and is the owner. */
+static int open_taken(struct daemon *d)
+{
+	struct usher *u = &d->u;
+	int64_t began = loop_us();
+
+	if (action_revive(u, d->conf) < 0 || control_begin(u) < 0)
 		return 1;
-	}
+	revive_records(u, control_adopt, &d->revived);
+	FAULT("revived");
+	keep(d);
+	begin_succeeded();
+	manager_ready();
+	action_resume_all(u);
+	revive_strays(u, &d->revived);
+	listener_inherited_close();
+	if (d->conf->pid_file)
+		write_pid_file(d, d->conf->pid_file);
+	task_set(u->loop, &d->dismiss, dismiss, NULL);
+	log_notice("took over in %.1f ms: %u doors, %u workers, %u relays, "
+		   "%u other records; %u connections found on their way, "
+		   "%u of them handed on before, %u records dropped",
+		   (double)(loop_us() - began) / 1000, d->revived.doors,
+		   d->revived.workers, d->revived.relays, d->revived.others,
+		   d->revived.fresh + d->revived.sent, d->revived.sent,
+		   d->revived.dropped);
+	if (d->conf_differs)
+		on_hup(d, NULL);
 	return 0;
 }
 
@@ -269,14 +468,19 @@ static void close_house(struct daemon *d)
 
 	if (u->loop) {
 		control_close(u);
+		keeper_stop();
+		fdstore_forget();
 		offload_close();
 		loop_close(&u->loop);
 		free(u->by_slot);
+		free(u->notice);
 		conf_unref(&u->conf);
 		record_shutdown();
 	}
-	conf_unref(&d->conf);
+	if (d->pid_fd >= 0)
+		unlink(d->conf->pid_file);
 	fd_closep(&d->pid_fd);
+	conf_unref(&d->conf);
 	log_close();
 }
 
@@ -287,7 +491,7 @@ static void serve(struct daemon *d)
 	manager_ready();
 	manager_watchdog(d->u.loop);
 	tell_status(&d->u);
-	if (d->options->greeting) {
+	if (d->options->greeting && d->how == BEGIN_COLD) {
 		fputs(d->options->greeting, stdout);
 		fflush(stdout);
 	}
@@ -302,16 +506,23 @@ int daemon_serve(const struct daemon_options *o)
 {
 	struct daemon d = { .options = o, .pid_fd = -1 };
 
-	listener_inherit();
-	manager_open();
+	prctl(PR_SET_NAME, "usher");
 #ifndef USHER_DEBUG
 	prctl(PR_SET_DUMPABLE, 0);
 #endif
+	if (!o->carry)
+		listener_inherit();
+	getrlimit(RLIMIT_NOFILE, &d.started);
+	child_default_nofile(&d.started);
+	manager_open();
 	d.status = load(&d);
+	if (d.status == 0 || d.status == EX_CONFIG)
+		d.status = begin(&d);
 	if (d.status == 0)
 		d.status = open_ground(&d);
 	if (d.status == 0)
-		d.status = open_doors(&d);
+		d.status = d.how == BEGIN_COLD ? open_cold(&d)
+					       : open_taken(&d);
 	if (d.status == 0)
 		serve(&d);
 	close_house(&d);

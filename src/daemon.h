@@ -11,6 +11,8 @@ struct daemon_options {
 	const char *greeting;	/* printed to standard output when ready */
 	bool inherit_stdio;	/* usher run: workers' output is ours */
 	bool roll_on_hup;	/* usher run: SIGHUP rolls */
+	bool carry;		/* execve kept our descriptors */
+	char *const *argv;	/* by which this process was started */
 };
 
 /* Serves until told to stop. Returns the exit status: 0, 1 (no door could be

@@ -126,24 +126,42 @@ static char *own_path(void)
 	return xstrdup(path);
 }
 
-static int serve(void)
+/* The ports that hold: those of the words (an usher before this one took
+ * them), else the first free ones. */
+struct ports {
+	unsigned echo, hello, trigger;
+};
+
+static struct ports find_ports(void)
+{
+	struct ports p;
+
+	p.echo = next_free(FIRST_PORT, FIRST_PORT);
+	p.hello = next_free((uint16_t)(p.echo + 1), FIRST_PORT + 1);
+	p.trigger = next_free((uint16_t)(p.hello + 1), FIRST_PORT + 2);
+	return p;
+}
+
+static int serve(const struct ports *p, bool carry)
 {
 	CLEANUP(freep) char *runtime = serve_runtime();
 	CLEANUP(freep) char *usher = own_path();
 	CLEANUP(freep) char *text = xstrdup(demo_ini);
 	CLEANUP(freep) char *greeting = NULL;
-	uint16_t echo = next_free(FIRST_PORT, FIRST_PORT);
-	uint16_t hello = next_free((uint16_t)(echo + 1), FIRST_PORT + 1);
-	uint16_t trigger = next_free((uint16_t)(hello + 1), FIRST_PORT + 2);
+	CLEANUP(freep) char *ports = xasprintf("--ports=%u,%u,%u", p->echo,
+					       p->hello, p->trigger);
+	char *words[] = { (char *)"demo", ports, NULL };
 	struct daemon_options o = {
 		.source = { .path = "demo.ini", .resolve = true },
+		.argv = words,
+		.carry = carry,
 	};
 
 	text = replace(text, "@RUNTIME@", runtime);
 	text = replace(text, "@USHER@", usher);
-	text = replace_port(text, "@ECHO@", echo);
-	text = replace_port(text, "@HELLO@", hello);
-	text = replace_port(text, "@TRIGGER@", trigger);
+	text = replace_port(text, "@ECHO@", (uint16_t)p->echo);
+	text = replace_port(text, "@HELLO@", (uint16_t)p->hello);
+	text = replace_port(text, "@TRIGGER@", (uint16_t)p->trigger);
 	greeting = xasprintf(
 		"\nusher serves. Paste into a second terminal:\n\n"
 		"  echo ahoy | %s connect tcp:127.0.0.1:%u\n"
@@ -151,7 +169,8 @@ static int serve(void)
 		"  %s trigger tcp:127.0.0.1:%u books\n\n"
 		"Then: %s --control %s/demo status; kill -9 a worker, or "
 		"usher (pid %d), and look again.\n\n",
-		usher, echo, usher, hello, usher, trigger, usher, runtime,
+		usher, p->echo, usher, p->hello, usher, p->trigger, usher,
+		runtime,
 		(int)getpid());
 	o.source.text = text;
 	o.source.len = strlen(text);
@@ -165,26 +184,41 @@ int cmd_demo(int argc, char **argv)
 		{ "worker", no_argument, NULL, 'w' },
 		{ "run", no_argument, NULL, 'r' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "carry", no_argument, NULL, 'C' },
+		{ "ports", required_argument, NULL, 'p' },
 		{ NULL, 0, NULL, 0 },
 	};
+	struct ports ports = { 0 };
+	bool carry = false;
+	int c;
 
-	switch (getopt_long(argc, argv, "h", options, NULL)) {
-	case 'w':
-		return worker();
-	case 'r':
-		return run();
-	case 'h':
-		fputs(help, stdout);
-		return 0;
-	case -1:
-		break;
-	default:
-		return 2;
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (c) {
+		case 'w':
+			return worker();
+		case 'r':
+			return run();
+		case 'h':
+			fputs(help, stdout);
+			return 0;
+		case 'C':
+			carry = true;
+			break;
+		case 'p':
+			if (sscanf(optarg, "%u,%u,%u", &ports.echo,
+				   &ports.hello, &ports.trigger) == 3)
+				break;
+			return 2;
+		default:
+			return 2;
+		}
 	}
 	if (optind < argc) {
 		fprintf(stderr, "usher demo: '%s' is one word too many\n",
 			argv[optind]);
 		return 2;
 	}
-	return serve();
+	if (!ports.echo)
+		ports = find_ports();
+	return serve(&ports, carry);
 }

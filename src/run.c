@@ -42,6 +42,7 @@ static const struct option options[] = {
 	{ "set", required_argument, NULL, 's' },
 	{ "print-config", no_argument, NULL, 'p' },
 	{ "help", no_argument, NULL, 'h' },
+	{ "carry", no_argument, NULL, 'C' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -160,7 +161,7 @@ static char *service_name(const char *program)
 	return name;
 }
 
-static int serve(const char *section_text)
+static int serve(const char *section_text, char **argv, bool carry)
 {
 	CLEANUP(freep) char *runtime = serve_runtime();
 	CLEANUP(freep) char *greeting =
@@ -175,6 +176,8 @@ static int serve(const char *section_text)
 		.greeting = greeting,
 		.inherit_stdio = true,
 		.roll_on_hup = true,
+		.argv = argv,
+		.carry = carry,
 	};
 
 	o.source.text = text;
@@ -187,7 +190,7 @@ int cmd_run(int argc, char **argv)
 	CLEANUP(strv_free) struct strv lines = { 0 };
 	CLEANUP(freep) char *name = NULL;
 	CLEANUP(freep) char *text = NULL;
-	bool print = false;
+	bool print = false, carry = false;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "+l:n:e:h", options, NULL)) !=
@@ -201,6 +204,9 @@ int cmd_run(int argc, char **argv)
 			break;
 		case 's':
 			strv_push(&lines, xstrdup(optarg));
+			break;
+		case 'C':	/* execve kept our descriptors */
+			carry = true;
 			break;
 		case '?':
 			return 2;
@@ -216,7 +222,7 @@ int cmd_run(int argc, char **argv)
 	name = service_name(argv[optind]);
 	text = section(&lines, name, argv + optind);
 	if (!print)
-		return serve(text);
+		return serve(text, argv, carry);
 	fputs(text, stdout);
 	return 0;
 }

@@ -50,10 +50,12 @@ int cmd_serve(int argc, char **argv)
 		{ "config", required_argument, NULL, 'c' },
 		{ "test", no_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "carry", no_argument, NULL, 'C' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct daemon_options o = { .source = { .path = DEFAULT_FILE,
-						.resolve = true } };
+						.resolve = true },
+				    .argv = argv };
 	bool test = false;
 	int c;
 
@@ -64,6 +66,9 @@ int cmd_serve(int argc, char **argv)
 			break;
 		case 't':
 			test = true;
+			break;
+		case 'C':	/* execve kept our descriptors */
+			o.carry = true;
 			break;
 		case 'h':
 			fputs(help, stdout);

@@ -17,6 +17,12 @@ typedef void action_done(void *arg, int result, const char *text);
  * Returns how many services have doors open, or -errno. */
 int action_open(struct usher *u, struct conf *c);
 
+/* After a take-over: every service of C, without doors. Records are hung in
+ * (continuity/revive), then action_resume_all opens what is missing, starts
+ * handlers and triggers, and looks at the doors. */
+int action_revive(struct usher *u, struct conf *c);
+void action_resume_all(struct usher *u);
+
 /* Reads the file anew (U->conf's path), plans, prepares, commits, retires.
  * WAIT: DONE when its rolls have settled, else once committed. -EBUSY while
  * one is under way. REPORT's errors are in TEXT, a line each. */

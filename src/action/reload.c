@@ -463,10 +463,9 @@ int action_reload(struct usher *u, bool wait, action_done *done, void *arg)
 	return result;
 }
 
-int action_open(struct usher *u, struct conf *c)
+int action_revive(struct usher *u, struct conf *c)
 {
 	struct conf_service *cs;
-	int open = 0;
 
 	u->conf = conf_ref(c);
 	TAILQ_FOREACH(cs, &c->services, entry) {
@@ -476,8 +475,29 @@ int action_open(struct usher *u, struct conf *c)
 			return -ENOSPC;
 		TAILQ_INSERT_TAIL(&u->services, s, entry);
 		s->handler = action_handler(cs);
-		if (cs->enabled && doors_begin(s) > 0)
-			open++;
 	}
+	return 0;
+}
+
+static int begin_all(struct usher *u)
+{
+	struct service *s;
+	int open = 0;
+
+	TAILQ_FOREACH(s, &u->services, entry)
+		if (s->conf->enabled && doors_begin(s) > 0)
+			open++;
 	return open;
+}
+
+void action_resume_all(struct usher *u)
+{
+	begin_all(u);
+}
+
+int action_open(struct usher *u, struct conf *c)
+{
+	int r = action_revive(u, c);
+
+	return r < 0 ? r : begin_all(u);
 }

@@ -113,6 +113,7 @@ struct record_globals {
 	uint32_t keeper_pid;
 	uint32_t stored;	/* channel and state are in systemd's store */
 	uint64_t deadline;	/* of an upgrade, ms */
+	uint64_t nofile_soft, nofile_hard;	/* RLIMIT_NOFILE at birth */
 	int32_t result;		/* of an upgrade: 0, -errno */
 	char why[108];		/* and its text */
 };

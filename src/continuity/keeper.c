@@ -307,6 +307,7 @@ void keeper_remember(char *const *argv)
 {
 	int n = 0;
 
+	kp.words[n++] = xstrdup("usher");
 	for (; *argv && n < WORDS_MAX - 2; argv++)
 		if (strcmp(*argv, "--carry"))
 			kp.words[n++] = xstrdup(*argv);

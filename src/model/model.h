@@ -254,6 +254,8 @@ struct usher {
 	struct resolver *resolver;
 	void *trigger;		/* trigger/'s own: spool watch */
 	void *control;		/* control/'s own */
+	char *notice;		/* for status's first line: the file on disk
+				 * is wrong ...; NULL: nothing */
 	bool stopping;
 	int64_t rest_told;	/* ms: out of descriptors, last told */
 	bool workers_inherit_stdio;
