@@ -78,12 +78,6 @@ static void on_change(struct usher *u, struct service *s)
 	tell_status(u);
 }
 
-static void on_gone(struct service *s)
-{
-	control_service_gone(s->u, s);
-	action_gone(s);
-}
-
 /* The file may name another control socket, or not one that can be had. */
 static void follow_control(struct usher *u)
 {
@@ -316,9 +310,13 @@ static int open_state(struct daemon *d)
 		child_default_nofile(&d->started);
 	}
 	if (d->how != BEGIN_COLD) {
-		if (pwrite(ROLE_LOCK, "", 0, 0) == 0 &&
-		    ftruncate(ROLE_LOCK, 0) == 0)
-			dprintf(ROLE_LOCK, "%d\n", (int)getpid());
+		char pid[16];
+		int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+
+		if (ftruncate(ROLE_LOCK, 0) == 0 &&
+		    pwrite(ROLE_LOCK, pid, (size_t)n, 0) != n)
+			log_warning("the lock beside the control socket can't "
+				    "be written");
 		return 0;
 	}
 	r = record_open((uint32_t)max, MAX_SLOTS);
@@ -345,7 +343,7 @@ static void open_model(struct daemon *d)
 	u->source = d->options->source;
 	u->workers_inherit_stdio = d->options->inherit_stdio;
 	u->on_room = on_room;
-	u->on_gone = on_gone;
+	u->on_gone = action_gone;
 	u->on_change = on_change;
 	u->on_conf = on_conf;
 	loop_signal(u->loop, SIGTERM, on_stop, d);
@@ -399,17 +397,10 @@ static int open_control(struct daemon *d)
 static int open_cold(struct daemon *d)
 {
 	struct usher *u = &d->u;
-	int open, status;
+	int open;
 
 	if (d->conf->pid_file && write_pid_file(d, d->conf->pid_file) < 0)
 		return 1;
-	begin_remember(d->conf);
-	u->conf = conf_ref(d->conf);
-	keep(d);
-	conf_unref(&u->conf);
-	status = open_control(d);
-	if (status)
-		return status;
 	open = action_open(u, d->conf);
 	if (listener_inherited_close() > 0)
 		log_warning("descriptors were inherited that no service "
@@ -421,7 +412,9 @@ static int open_cold(struct daemon *d)
 		log_error("no door could be opened");
 		return 1;
 	}
-	return 0;
+	begin_remember(d->conf);
+	keep(d);
+	return open_control(d);
 }
 
 static void dismiss(void *arg)

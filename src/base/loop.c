@@ -150,8 +150,13 @@ void *loop_arg(const struct loop *l, int index)
 int loop_watch_named(struct loop *l, int index, int slot, uint32_t events,
 		     loop_fn *fn, void *arg, const char *name)
 {
+	int r = control(EPOLL_CTL_ADD, index, slot, events);
+
+	/* After a take-over epoll may watch it already. */
+	if (r == -EEXIST)
+		r = control(EPOLL_CTL_MOD, index, slot, events);
 	loop_attach_named(l, index, fn, arg, name);
-	return control(EPOLL_CTL_ADD, index, slot, events);
+	return r;
 }
 
 int loop_change(struct loop *l, int index, int slot, uint32_t events)

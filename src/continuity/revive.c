@@ -173,6 +173,8 @@ static void revive_one(struct usher *u, int i,
 		return;
 	}
 	out->dropped++;
+	log_debug("take-over: record %d (kind %u, service %s) is nobody's",
+		  i, copy.kind, s ? s->name : "none");
 	if (atomic_load(&r->used) == 1 && r->serial == copy.serial)
 		record_close(i);
 }

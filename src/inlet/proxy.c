@@ -26,3 +26,10 @@ void proxy_drop(struct service *s)
 {
 	(void)s;
 }
+
+int proxy_adopt(struct service *s, int record)
+{
+	(void)s;
+	(void)record;
+	return -1;
+}
