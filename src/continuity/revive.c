@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "inlet/arrival.h"
+#include "inlet/fifo.h"
 #include "inlet/listener.h"
 #include "inlet/proxy.h"
 #include "trigger/trigger.h"
@@ -27,6 +28,16 @@ static struct {
 } strays;
 
 /* ---- doors ---- */
+
+static bool same_path(const struct service *s, const struct addr *a,
+		      const char *path)
+{
+	CLEANUP(freep) char *fifo = a->kind == ADDR_FIFO ? fifo_path(s, a)
+							 : NULL;
+
+	return a->path && (strcmp(a->path, path) == 0 ||
+			   (fifo && strcmp(fifo, path) == 0));
+}
 
 static const struct addr *configured(struct service *s,
 				     const struct door_data *d,
@@ -42,7 +53,7 @@ static const struct addr *configured(struct service *s,
 		if ((uint32_t)a->kind != d->kind)
 			continue;
 		if (d->path[0]) {
-			if (a->path && strcmp(a->path, d->path) == 0)
+			if (same_path(s, a, d->path))
 				return a;
 			continue;
 		}
@@ -109,6 +120,8 @@ static bool hang(struct usher *u, struct service *s, int i)
 		return hang_door(s, i);
 	case RECORD_REQUEST:
 	case RECORD_RUN:
+		if (!s->triggers && trigger_start(s) < 0)
+			return false;
 		return trigger_adopt(s, i) == 0;
 	case RECORD_CONN:
 		if (r->arg == CONN_WAITING)

@@ -432,13 +432,33 @@ static uint32_t busy(const struct service *s)
 	return w ? w->nconns + w->nruns : 0;
 }
 
+/* The output of a process that lives, or of one whose children write on. */
+static int adopt_output(struct service *s, int index)
+{
+	struct spawn *w = s->work;
+	struct process *p;
+	int r = output_adopt(s, index);
+
+	if (r < 0)
+		return r;
+	TAILQ_FOREACH(p, &w->processes, entry)
+		if ((uint64_t)p->pid == record_at(index)->id) {
+			p->output = index;
+			return 0;
+		}
+	output_ended(s, index, false);
+	return 0;
+}
+
 static int adopt(struct service *s, int index)
 {
 	struct process *p;
 
+	start(s);
+	if (record_at(index)->kind == RECORD_OUTPUT)
+		return adopt_output(s, index);
 	if (record_at(index)->kind != RECORD_WORKER)
 		return -EINVAL;
-	start(s);
 	p = process_new(s, index, (pid_t)record_at(index)->id);
 	loop_attach(s->u->loop, index, on_exit_event, p);
 	return 0;
