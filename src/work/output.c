@@ -43,7 +43,6 @@ struct output_data {
 	uint32_t len;			/* of the line being read */
 	int64_t filled;			/* ms: when TOKENS was right */
 	uint32_t tokens;		/* thousandths of a line */
-	uint32_t skipping;		/* within a line that is dropped */
 	uint64_t dropped;		/* bytes, not yet told */
 };
 
