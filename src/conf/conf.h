@@ -274,7 +274,8 @@ char *conf_dump(const struct conf *c, size_t *len);
 void conf_print(const struct conf *c, const struct conf_service *one,
 		bool where, FILE *out);
 
-/* One key's value in force as text (allocated), or NULL: no such key here. */
+/* One key's value in force as text, "" for none, a line each where it is a
+ * list (allocated); NULL: no such key. */
 char *conf_value(const struct conf_service *s, const char *key);
 
 /* What differs between two services. */

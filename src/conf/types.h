@@ -1,9 +1,9 @@
 /*
- * lists - the types of keys whose value is a list: addresses, principals,
- * CIDRs, words. Only values.c, whose table they stand in, calls these.
+ * types - the functions of each type of key: addresses.c, scalars.c, strings.c
+ * and lists.c have them, the table in values.c calls them.
  */
-#ifndef USHER_CONF_LISTS_H
-#define USHER_CONF_LISTS_H
+#ifndef USHER_CONF_TYPES_H
+#define USHER_CONF_TYPES_H
 
 #include "conf/values.h"
 
@@ -21,6 +21,20 @@ static inline void *key_field(const struct key *k, const void *base)
 	return (char *)(uintptr_t)base + k->offset;
 }
 
+/* Numbers, words, small structs: scalars.c; texts: strings.c. */
+parse_fn parse_duration, parse_number, parse_size, parse_bytes, parse_umask,
+	parse_frame, parse_bool, parse_word, parse_signal, parse_range,
+	parse_rate, parse_limit, parse_ready, parse_string, parse_path,
+	parse_message, parse_exec, parse_builtin;
+print_fn print_duration, print_number, print_size, print_umask, print_frame,
+	print_bool, print_word, print_signal, print_range, print_rate,
+	print_limit, print_ready, print_string, print_message, print_builtin;
+same_fn same_int64, same_bool, same_int, same_range, same_rate, same_limit,
+	same_ready, same_string, same_builtin;
+free_fn free_int64, free_bool, free_int, free_range, free_rate, free_limit,
+	free_ready, free_string, free_exec, free_builtin;
+
+/* Lists: lists.c. */
 parse_fn parse_addrs, parse_control, parse_rules, parse_grants, parse_cidrs,
 	parse_assign, parse_names, parse_paths, parse_globs;
 print_fn print_addrs, print_control, print_rules, print_grants, print_cidrs,
