@@ -138,6 +138,7 @@ static int hand(struct generation *g, struct worker *w,
 		return r;
 	g->handed += count;
 	if (w) {
+		pass_of(g->pool)->turn = (uint64_t)w->pid;
 		w->outstanding += count;
 		if (!timer_is_set(&w->stuck) && g->conf->start_timeout > 0)
 			timer_set(loop_of(g->pool), &w->stuck,
@@ -167,7 +168,7 @@ static bool aim(struct pool *p, const struct conn *c, struct target *t)
 	struct pass *pass = pass_of(p);
 
 	if (!pass->shared) {
-		t->w = pick_worker(p, c, &pass->turn);
+		t->w = pick_worker(p, c, pass->turn);
 		t->g = t->w ? t->w->generation : NULL;
 		t->q = t->w ? t->w->queue : NULL;
 		return t->w != NULL;

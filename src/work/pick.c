@@ -100,10 +100,10 @@ const char *pick_name(enum conf_pick kind)
 }
 
 struct worker *pick_worker(struct pool *p, const struct conn *c,
-			   uint64_t *turn)
+			   uint64_t turn)
 {
 	struct generation *both[] = { p->current, p->next };
-	struct asked q = { .source = source_of(c), .turn = *turn };
+	struct asked q = { .source = source_of(c), .turn = turn };
 	enum conf_pick kind = p->service->conf->pick;
 	struct worker *w, *best = NULL;
 
@@ -117,7 +117,5 @@ struct worker *pick_worker(struct pool *p, const struct conn *c,
 			    (!best || ways[kind].better(w, best, &q)))
 				best = w;
 	}
-	if (best)
-		*turn = (uint64_t)best->pid;
 	return best;
 }

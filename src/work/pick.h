@@ -9,9 +9,9 @@
 /* May W take one more now? */
 bool pick_usable(const struct worker *w);
 /* The worker for C (NULL: a trigger, or what another left behind), or NULL:
- * all are full. TURN is the pool's, for roundrobin. */
+ * all are full. TURN is who had the last one, for roundrobin. */
 struct worker *pick_worker(struct pool *p, const struct conn *c,
-			   uint64_t *turn);
+			   uint64_t turn);
 /* The name of a way to pick. */
 const char *pick_name(enum conf_pick kind);
 

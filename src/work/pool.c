@@ -254,7 +254,8 @@ void pool_worker_ready(struct worker *w)
 static bool is_failure(const struct worker *w, const struct child_exit *e,
 		       bool served)
 {
-	int64_t lived = loop_now(loop_of(w->generation->pool)) - w->started;
+	struct pool *p = w->generation->pool;
+	int64_t lived = loop_now(loop_of(p)) - w->started;
 
 	if (w->fault)
 		return true;
@@ -262,7 +263,11 @@ static bool is_failure(const struct worker *w, const struct child_exit *e,
 		return false;
 	if (e->known && (e->signaled || e->status != 0))
 		return true;
-	return !served && lived < PROVED_MS;
+	if (served || lived >= PROVED_MS) {
+		p->idlers = 0;
+		return false;
+	}
+	return ++p->idlers > p->kind->idlers;
 }
 
 /* The first of a row is told; what it is like again and again is not. */
@@ -298,7 +303,8 @@ void pool_worker_ended(struct worker *w, const struct child_exit *e)
 {
 	struct generation *g = w->generation;
 	struct pool *p = g->pool;
-	bool served = g->handed > w->handed || w->taken > 0;
+	bool served = p->kind->served ? p->kind->served(w)
+				      : g->handed > w->handed || w->taken > 0;
 	bool failure = is_failure(w, e, served);
 	bool faulty = w->fault != NULL;
 	bool lived = loop_now(loop_of(p)) - w->started >= PROVED_MS;

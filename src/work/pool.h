@@ -100,6 +100,12 @@ struct pool_kind {
 	void (*adopted)(struct worker *w);
 	/* It can take arrivals (again). */
 	void (*usable)(struct worker *w);
+	/* Had it something to do in its life? NULL: if the generation's count
+	 * of what was handed on has grown. */
+	bool (*served)(struct worker *w);
+	/* So many that leave at once, unserved as it seems, are no failure:
+	 * where that can't be seen for certain. */
+	unsigned idlers;
 	/* It has died (E may say how), and is about to be freed. */
 	void (*died)(struct worker *w, const struct child_exit *e);
 	/* Tells all of G to finish, or W alone where there is a way: true,
@@ -134,6 +140,7 @@ struct pool {
 	struct timer memory;	/* max_memory */
 	struct timer healthy;	/* failures are forgotten */
 	unsigned failures;	/* in a row */
+	unsigned idlers;	/* that left at once, in a row */
 	int64_t waited_at;	/* ms: arrivals were seen waiting */
 	uint32_t replacing;	/* workers that reached a limit, going */
 	uint32_t farewells;	/* empty messages that nobody took yet */

@@ -19,6 +19,8 @@
 #include "work/worker.h"
 
 #define SAMPLE_MS 100
+/* See share_served. */
+#define IDLERS	  5
 
 /* struct pool's own. */
 struct share {
@@ -70,8 +72,11 @@ static void look_away(struct pool *p)
 {
 	struct share *sh = share_of(p);
 
-	for (size_t i = 0; i < sh->n; i++)
+	for (size_t i = 0; i < sh->n; i++) {
+		/* The door itself keeps what epoll knows of its duplicate. */
+		loop_unwatch(loop_of(p), sh->watches[i], 0);
 		record_close(sh->watches[i]);
+	}
 	free(sh->watches);
 	sh->watches = NULL;
 	sh->n = 0;
@@ -210,8 +215,17 @@ static int share_prepare(struct worker *w, struct launch *l)
 
 static void share_started(struct worker *w)
 {
+	w->handed = share_waiting(w->generation);
 	if (w->generation->dialect->started)
 		w->generation->dialect->started(w->generation, w);
+}
+
+/* Fewer wait than when it came; where more arrive all the time that is so
+ * now and then. */
+static bool share_served(struct worker *w)
+{
+	return w->done > 0 || w->state == WORKER_BUSY ||
+	       share_waiting(w->generation) < w->handed;
 }
 
 static void share_died(struct worker *w, const struct child_exit *e)
@@ -245,6 +259,8 @@ static const struct pool_kind share_kind = {
 	.close = share_close,
 	.prepare = share_prepare,
 	.started = share_started,
+	.served = share_served,
+	.idlers = IDLERS,
 	.died = share_died,
 	.leave = share_leave,
 	.waiting = share_waiting,

@@ -1,0 +1,66 @@
+"""max_requests, max_age, max_memory: a worker is replaced, its clients are
+served, never fewer than MIN are there."""
+import time
+
+from harness import Daemon, receive_all, wait_for
+
+parallel = True
+timeout = 120
+
+CONF = """
+[defaults]
+handoff = pass
+workers = 2
+settle = 0
+
+[service requests]
+listen = unix:@DIR@/requests
+exec = /usr/bin/python3 @TESTS@/pass_worker.py reports
+reports = yes
+max_requests = 10
+
+[service age]
+listen = unix:@DIR@/age
+exec = /usr/bin/python3 @TESTS@/pass_worker.py hello
+max_age = 700ms
+
+[service memory]
+listen = unix:@DIR@/memory
+exec = /usr/bin/python3 @TESTS@/pass_worker.py fat
+max_memory = 48M
+"""
+
+
+def ask(name):
+    with usher.client(name) as client:
+        data = receive_all(client)
+        assert data, f"{name}: cut"
+        return data.split()[0]
+
+
+with Daemon(CONF) as usher:
+    served = {}
+    for _ in range(120):
+        pid = ask("requests")
+        served[pid] = served.get(pid, 0) + 1
+        assert len(usher.workers("requests")) >= 2
+    assert len(served) >= 6, served
+    assert max(served.values()) < 40, served
+
+    end = time.monotonic() + 3
+    pids = set()
+    while time.monotonic() < end:
+        pids.add(ask("age"))
+        workers = usher.service("age")["workers"]
+        assert sum(w["state"] in ("idle", "busy") for w in workers) >= 2, \
+            workers
+        time.sleep(0.01)
+    assert len(pids) >= 4, pids
+    assert "has reached max_age" in usher.log
+
+    before = set(usher.workers("memory"))
+    for _ in range(20):
+        ask("memory")
+    wait_for(lambda: "has reached max_memory" in usher.log)
+    wait_for(lambda: not before & set(usher.workers("memory")) or
+             ask("memory") and False)
