@@ -103,6 +103,14 @@ static void hang_all(struct pool *p, enum record_kind kind)
 	}
 }
 
+/* A duplicate of a door goes on in epoll after its close. */
+static void close_found(struct pool *p, int index)
+{
+	if (record_at(index)->fd[0] >= RECORD_LOW)
+		loop_unwatch(p->service->u->loop, index, 0);
+	record_close(index);
+}
+
 /* Nobody's: output is read to its end, the rest is closed. */
 static void close_rest(struct pool *p)
 {
@@ -115,7 +123,7 @@ static void close_rest(struct pool *p)
 		    output_adopt(p->service, index) >= 0)
 			output_ended(p->service, index, false);
 		else
-			record_close(index);
+			close_found(p, index);
 	}
 	free(p->found);
 	p->found = NULL;
