@@ -26,6 +26,7 @@
 #include "continuity/fdstore.h"
 #include "continuity/keeper.h"
 #include "continuity/revive.h"
+#include "continuity/upgrade.h"
 #include "control/control.h"
 #include "inlet/arrival.h"
 #include "inlet/listener.h"
@@ -374,7 +375,6 @@ static void keep(struct daemon *d)
 	struct usher *u = &d->u;
 	int r;
 
-	keeper_remember(d->options->argv);
 	r = keeper_start(u, u->conf->keeper, u->conf->control.path);
 	if (r < 0)
 		log_error("no keeper: %s; kill -9 would lose what is open",
@@ -436,6 +436,7 @@ static int open_taken(struct daemon *d)
 	FAULT("revived");
 	keep(d);
 	begin_succeeded();
+	upgrade_ready(u);
 	manager_ready();
 	action_resume_all(u);
 	revive_strays(u, &d->revived);
@@ -503,6 +504,7 @@ int daemon_serve(const struct daemon_options *o)
 #ifndef USHER_DEBUG
 	prctl(PR_SET_DUMPABLE, 0);
 #endif
+	keeper_remember(o->argv);
 	if (!o->carry)
 		listener_inherit();
 	getrlimit(RLIMIT_NOFILE, &d.started);
@@ -518,6 +520,8 @@ int daemon_serve(const struct daemon_options *o)
 					       : open_taken(&d);
 	if (d.status == 0)
 		serve(&d);
+	else if (d.how == BEGIN_CARRIED)
+		upgrade_go_back("it could not begin");
 	close_house(&d);
 	return d.status;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "client/check.h"
+#include "continuity/upgrade.h"
 #include "daemon.h"
 
 #define DEFAULT_FILE USHER_CONFDIR "/usher.ini"
@@ -51,6 +52,7 @@ int cmd_serve(int argc, char **argv)
 		{ "test", no_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "carry", no_argument, NULL, 'C' },
+		{ "rehearse", no_argument, NULL, 'R' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct daemon_options o = { .source = { .path = DEFAULT_FILE,
@@ -70,6 +72,8 @@ int cmd_serve(int argc, char **argv)
 		case 'C':	/* execve kept our descriptors */
 			o.carry = true;
 			break;
+		case 'R':	/* can this binary go on from a state? */
+			return upgrade_rehearse();
 		case 'h':
 			fputs(help, stdout);
 			return 0;
@@ -82,5 +86,8 @@ int cmd_serve(int argc, char **argv)
 			"see usher serve --help\n", argv[optind]);
 		return 2;
 	}
-	return test ? test_only(o.source.path) : daemon_serve(&o);
+	if (test)
+		return test_only(o.source.path);
+	upgrade_check_store(argv - 1);	/* main's words, with the program */
+	return daemon_serve(&o);
 }

@@ -287,7 +287,13 @@ NO_SANITIZE static int child_main(void *arg)
 		goto fail;
 	write_pid(c);
 	close_rest(s);
-	syscall(SYS_execve, c->program, c->argv, c->envp);
+	if (c->by_fd) {
+		syscall(SYS_fcntl, CHILD_EXEC_FD, F_SETFD, FD_CLOEXEC);
+		syscall(SYS_execveat, CHILD_EXEC_FD, "", c->argv, c->envp,
+			AT_EMPTY_PATH);
+	} else {
+		syscall(SYS_execve, c->program, c->argv, c->envp);
+	}
 	failed(s, "exec", errno);
 fail:
 	syscall(SYS_exit_group, 127);

@@ -27,6 +27,9 @@ struct child_fd {
 /* At most so many of them; a Postfix service has one for each endpoint. */
 #define CHILD_FDS 128
 
+/* The target that by_fd executes; closed by that. */
+#define CHILD_EXEC_FD 9
+
 struct child_limit {
 	int resource;		/* RLIMIT_... */
 	struct rlimit value;
@@ -44,6 +47,8 @@ struct child_identity {
 
 struct child_spec {
 	const char *program;	/* absolute path */
+	bool by_fd;		/* instead: one of fds goes to CHILD_EXEC_FD
+				 * and is executed (execveat) */
 	char *const *argv;
 	char **envp;		/* "LISTEN_PID=..........", "SERVER_STARTER..." */
 	/* The index in envp whose value's digits become the child's pid

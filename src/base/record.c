@@ -296,6 +296,58 @@ int record_adopt(const char **why)
 	return plug_roles();
 }
 
+static int copy_range(int fd, uint64_t at, uint64_t len)
+{
+	while (len > 0) {
+		ssize_t n = pwrite(fd, st.base + at, len, (off_t)at);
+
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		at += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+int record_copy(void)
+{
+	const struct header *h = st.h;
+	int fd = memfd_create("usher-rehearsal", MFD_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = ftruncate(fd, (off_t)h->size) < 0 ? -errno : 0;
+	if (r == 0)
+		r = copy_range(fd, 0, h->records_at +
+			       h->high * sizeof(struct record));
+	if (r == 0)
+		r = copy_range(fd, h->texts_at, h->text_used);
+	if (r < 0)
+		close(fd);
+	return r < 0 ? r : fd;
+}
+
+bool record_step_back(int fd)
+{
+	struct header *h = mmap(NULL, HEADER_ROOM, PROT_READ | PROT_WRITE,
+				MAP_SHARED, fd, 0);
+	bool was = false;
+
+	if (h == MAP_FAILED)
+		return false;
+	if (h->magic == STATE_MAGIC && h->version == STATE_VERSION &&
+	    h->globals.phase) {
+		was = true;
+		h->globals.phase = 0;
+		h->globals.image = !h->globals.image;
+		h->globals.backs++;
+		h->globals.result = -ECHILD;
+	}
+	munmap(h, HEADER_ROOM);
+	return was;
+}
+
 void record_shutdown(void)
 {
 	if (!st.h)

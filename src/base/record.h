@@ -132,6 +132,14 @@ int record_adopt(const char **why);
  * Serves the rehearsal of an upgrade, the take-over and the fuzzer. */
 const char *record_check(const void *state, size_t size);
 
+/* A copy of all but the buffers, in a memfd of its own (close-on-exec): what
+ * an upgrade rehearses with. The descriptor or -errno. */
+int record_copy(void);
+
+/* An upgrade that was under way in the state at FD is called off: the other
+ * image goes on. False: none was, or it is no state. */
+bool record_step_back(int fd);
+
 /* Unmaps and closes the memfd (an orderly end). */
 void record_shutdown(void);
 

@@ -14,11 +14,13 @@
 #include <string.h>
 #include <linux/close_range.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/record.h"
+#include "continuity/keeper.h"
 #include "continuity/takeover.h"
 #include "inlet/listener.h"
 
@@ -44,6 +46,20 @@ static void doors_only(void)
 			record_close(i);
 }
 
+/* An upgraded image that can't read the state: the old one can. */
+static void back_to_old(void)
+{
+	for (int image = 0; image < 2; image++) {
+		struct stat mine, there;
+
+		if (fstat(ROLE_IMAGE0 + image, &there) == 0 &&
+		    S_ISREG(there.st_mode) &&
+		    stat("/proc/self/exe", &mine) == 0 &&
+		    mine.st_ino != there.st_ino)
+			keeper_execute(image);
+	}
+}
+
 static bool map(char **why)
 {
 	const char *text = NULL;
@@ -51,6 +67,8 @@ static bool map(char **why)
 	if (record_adopt(&text) < 0) {
 		*why = xasprintf("the state that another usher left can't be "
 				 "used: %s; beginning anew", text);
+		if (record_step_back(ROLE_STATE))
+			back_to_old();
 		return false;
 	}
 	record_globals()->generation++;

@@ -26,6 +26,7 @@
 
 #define WORDS_MAX   64
 #define MARGIN      4096	/* accepted, not yet in a record */
+#define REAP_MS     20
 #define KILL_AFTER  300		/* ms after an upgrade's own alarm */
 
 extern char **environ;
@@ -37,6 +38,7 @@ static struct {
 	int record;		/* RECORD_WATCH with the keeper's pidfd */
 	char *words[WORDS_MAX];
 	int generation;
+	struct timer reap;
 } kp = { .record = -1 };
 
 /* ---- in the keeper ---- */
@@ -149,12 +151,12 @@ static int respawn(void)
 }
 
 /* An unconfirmed image ended: the old one has the state again. */
-static void step_back(void)
+static bool step_back(void)
 {
 	struct record_globals *g = record_globals();
 
 	if (!g->phase)
-		return;
+		return false;
 	snprintf(g->why, sizeof(g->why), "the new image %s; the old one "
 		 "goes on", g->phase == 1 ? "ended before it was ready"
 					  : "ended before it was settled");
@@ -162,6 +164,9 @@ static void step_back(void)
 	g->phase = 0;
 	g->result = -ECHILD;
 	g->backs++;
+	/* Under a service manager the next one comes from there, and finds
+	 * the old image in the store. */
+	return !g->stored;
 }
 
 /* Waits for the end of MASTER; past an upgrade's deadline it is killed. */
@@ -190,6 +195,7 @@ static void keeper_main(uint32_t me, int master)
 	struct record_globals *g = record_globals();
 	struct sigaction wake = { .sa_handler = nothing };
 	int failures = 0;
+	bool back;
 	sigset_t none;
 
 	prctl(PR_SET_NAME, "usher-keeper");
@@ -203,9 +209,9 @@ static void keeper_main(uint32_t me, int master)
 		wait_for_end(master);
 		if (atomic_load(&g->owner) != me)
 			_exit(0);	/* the one that owns acts */
-		step_back();
+		back = step_back();
 		g->crashes++;
-		if (g->keeper != KEEPER_RESPAWN)
+		if (g->keeper != KEEPER_RESPAWN && !back)
 			wait_for_next(me);
 		close(master);
 		/* What dies at once again and again is given time. */
@@ -340,12 +346,33 @@ int keeper_start(struct usher *u, enum conf_keeper mode, const char *control)
 	return r;
 }
 
+void keeper_wake(void)
+{
+	if (kp.record >= 0)
+		child_kill(record_at(kp.record)->fd[0], SIGUSR1);
+}
+
+/* Killed, it takes some time to let its table go: nobody waits for that. */
+static void reap_old(void *arg)
+{
+	int role = ROLE_KEEPER0 + ((kp.generation + 1) & 1);
+	siginfo_t si = { 0 };
+
+	(void)arg;
+	if (waitid(P_PIDFD, (id_t)role, &si, WEXITED | WNOHANG) == 0 &&
+	    si.si_pid == 0)
+		timer_set(kp.u->loop, &kp.reap, REAP_MS, reap_old, NULL);
+	else
+		dup2(ROLE_NULL, role);
+}
+
 void keeper_dismiss_old(void)
 {
 	int role = ROLE_KEEPER0 + ((kp.generation + 1) & 1);
 
+	epoll_ctl(ROLE_EPOLL, EPOLL_CTL_DEL, role, NULL);
 	syscall(SYS_pidfd_send_signal, role, SIGKILL, NULL, 0);
-	dup2(ROLE_NULL, role);
+	reap_old(NULL);
 }
 
 void keeper_stop(void)
@@ -356,6 +383,7 @@ void keeper_stop(void)
 		free(TAKE(kp.words[i]));
 	if (kp.record < 0)
 		return;
+	timer_cancel(kp.u->loop, &kp.reap);
 	loop_unwatch(kp.u->loop, kp.record, 0);
 	child_kill(record_at(kp.record)->fd[0], SIGKILL);
 	waitid(P_PIDFD, (id_t)record_at(kp.record)->fd[0], &si, WEXITED);

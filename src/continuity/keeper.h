@@ -34,6 +34,9 @@ int keeper_start(struct usher *u, enum conf_keeper mode, const char *control);
  * Ends it. */
 void keeper_dismiss_old(void);
 
+/* The state's deadline has changed: the keeper looks at it. */
+void keeper_wake(void);
+
 /* An orderly end: no keeper, no socket to ask at. */
 void keeper_stop(void);
 
