@@ -109,7 +109,7 @@ static const struct row {
 	  "all|x" },
 	{ "proxy_timeout", "cpyxb", "", "1s", "1" },
 	{ "user", "ctpsx", "", "@", "no-such-user" },
-	{ "group", "ctpsx", "", "@", "no-such-group" },
+	{ "group", "ctpsx", "", "@@", "no-such-group" },
 	{ "directory", "ctpsx", "", "/tmp", "tmp|/nowhere|/bin/sh" },
 	{ "root", "ctpsx", "", "/", "tmp|/nowhere" },
 	{ "umask", "ctpsx", "", "077|022|0", "88|1777|x" },
@@ -166,7 +166,8 @@ static int load(const char *text, struct conf **c, struct conf_report *report)
 	return conf_load(&source, c, report);
 }
 
-/* The Ith of the values in LIST; NULL after the last. "@" is our own id. */
+/* The Ith of the values in LIST; NULL after the last. "@" is our own user,
+ * "@@" our own group. */
 static char *nth(const char *list, unsigned i)
 {
 	for (; i > 0; i--) {
@@ -177,6 +178,8 @@ static char *nth(const char *list, unsigned i)
 	}
 	if (strcmp(list, "@") == 0)
 		return xasprintf("%u", (unsigned)geteuid());
+	if (strcmp(list, "@@") == 0)
+		return xasprintf("%u", (unsigned)getegid());
 	return xstrndup(list, strcspn(list, "|"));
 }
 
@@ -273,6 +276,12 @@ static void bad(const char *text, const char *prefix)
 	conf_report_free(&report);
 }
 
+/* Only root may change its root. */
+static bool may(const struct row *row)
+{
+	return geteuid() == 0 || strcmp(row->key, "root") != 0;
+}
+
 START_TEST(values)
 {
 	const struct row *row = &rows[_i];
@@ -281,6 +290,8 @@ START_TEST(values)
 	CLEANUP(freep) char *bare = NULL;
 	unsigned lines;
 
+	if (!may(row))
+		return;
 	/* handoff and its like are tried where nothing contradicts them. */
 	bare = without(base, row->key, &lines);
 	for (unsigned i = 0;; i++) {
@@ -367,7 +378,7 @@ START_TEST(acts)
 	const struct row *row = &rows[_i];
 	CLEANUP(freep) char *v = nth(row->good, 0);
 
-	if (makes_kind(row->key))
+	if (makes_kind(row->key) || !may(row))
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		const struct kind *k = &kinds[i];
