@@ -276,6 +276,10 @@ pid_t launch_go(struct launch *l, int *pidfd, char **why)
 	const char *text;
 	pid_t pid;
 
+	if (c->broken) {	/* its user has gone: never as ours */
+		*why = xstrdup(c->broken);
+		return -ENOENT;
+	}
 	id.no_new_privs = c->no_new_privileges;
 	pid = child_start(&spec, pidfd, &e);
 	l->service->data->starts++;
