@@ -188,8 +188,7 @@ struct conf_service {
 	int64_t nice, oom_score_adjust;	/* CHILD_OOM_KEEP: as usher's */
 	struct conf_limit limits[CONF_LIMITS];
 	bool no_new_privileges;
-	/* pass_environment: PATH, LANG and TZ, or what the file says
-	 * instead; nothing else is inherited. */
+	/* pass_environment: beside PATH, LANG and TZ. */
 	struct strv environment, environment_file, pass_environment;
 	enum conf_output output;
 

@@ -283,9 +283,9 @@ const struct key service_keys[] = {
 	    "NAME=VALUE words for the program", MANY),
 	KEY("environment_file", T_PATHS, environment_file, NULL, WORKER,
 	    CONF_WORKERS, "a file of NAME=VALUE lines", MANY),
-	KEY("pass_environment", T_NAMES, pass_environment, "PATH LANG TZ",
-	    WORKER, CONF_WORKERS, "names that are passed on from usher's own",
-	    MANY),
+	KEY("pass_environment", T_NAMES, pass_environment, NULL, WORKER,
+	    CONF_WORKERS,
+	    "what of usher's own is passed on beside PATH, LANG and TZ", MANY),
 	KEY("output", T_WORD, output, "log", WORKER, CONF_WORKERS,
 	    "where the program's words go", WORDS(outputs)),
 

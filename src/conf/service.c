@@ -332,7 +332,6 @@ struct conf_service *service_make(struct service_maker *m,
 				  const struct section *own,
 				  const struct section *defaults)
 {
-	static const char *const passed[] = { "PATH", "LANG", "TZ" };
 	struct conf_service *s = xmalloc(sizeof(*s));
 	size_t errors = m->l->nerrors;
 
@@ -353,9 +352,6 @@ struct conf_service *service_make(struct service_maker *m,
 		judge_doors(m, s, own);
 		judge_own(m, s, own);
 	}
-	if (!s->pass_environment.n)
-		for (size_t i = 0; i < ARRAY_SIZE(passed); i++)
-			strv_push(&s->pass_environment, xstrdup(passed[i]));
 	return s;
 }
 
@@ -370,7 +366,7 @@ void service_maker_open(struct service_maker *m, struct load *l)
 		const struct key *k = &service_keys[i];
 		char *why = NULL;
 
-		if (k->preset && k->type != T_NAMES)
+		if (k->preset)
 			(void)value_parse(k, p, k->preset, &in, &why);
 		free(why);	/* a wrong preset fails its test */
 	}
