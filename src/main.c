@@ -1,61 +1,69 @@
 /*
- * main - the first word of the command line chooses.
+ * main - the first word of the command line chooses; the table is
+ * client/words.
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "client/check.h"
-#include "client/connect.h"
-#include "client/import.h"
-#include "client/trigger.h"
-#include "serve.h"
-
-struct word {
-	const char *name;
-	int (*fn)(int argc, char **argv);
-	const char *help;
-};
-
-static const struct word words[] = {
-	{ "serve", cmd_serve, "the daemon, in the foreground" },
-	{ "demo", cmd_demo, "a daemon to play with, on loopback" },
-	{ "run", cmd_run, "serve one program without a file" },
-	{ "check", cmd_check, "is the configuration right?" },
-	{ "import", cmd_import, "sections from inetd, xinetd, systemd, Postfix" },
-	{ "connect", cmd_connect, "standard input and output to an address" },
-	{ "trigger", cmd_trigger, "run this now" },
-};
+#include "client/words.h"
 
 static void print_help(void)
 {
+	const struct word *w;
+
 	puts("usage: usher COMMAND [ARGUMENT]...\n\n"
 	     "Owns every door of a machine and shows each arrival to the "
 	     "program that\ndeals with it.\n");
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		printf("  %-10s %s\n", words[i].name, words[i].help);
+	for (size_t i = 0; (w = word_at(i)); i++)
+		printf("  %-10s %s\n", w->name, w->help);
 	puts("\nusher COMMAND --help tells more; so do usher(8) and "
 	     "usher.ini(5).");
 }
 
+/* Options of client commands may stand before the command too: behind it
+ * they go. Returns the command's place. */
+static int leading(int argc, char **argv)
+{
+	int n = 1;
+
+	while (n < argc && (strcmp(argv[n], "--json") == 0 ||
+			    strcmp(argv[n], "-v") == 0 ||
+			    strncmp(argv[n], "--control", 9) == 0))
+		n += strcmp(argv[n], "--control") == 0 ? 2 : 1;
+	return n < argc ? n : 1;
+}
+
+static void put_first(char **argv, int place)
+{
+	char *command = argv[place];
+
+	memmove(&argv[2], &argv[1], (size_t)(place - 1) * sizeof(*argv));
+	argv[1] = command;
+}
+
 int main(int argc, char **argv)
 {
-	const char *word = argc > 1 ? argv[1] : "";
+	const struct word *w;
+	const char *name;
 
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (strcmp(words[i].name, word) == 0)
-			return words[i].fn(argc - 1, argv + 1);
-	if (strcmp(word, "--version") == 0) {
+	if (argc > 1)
+		put_first(argv, leading(argc, argv));
+	name = argc > 1 ? argv[1] : "";
+	w = word_find(name);
+
+	if (w)
+		return word_run(w, argc - 1, argv + 1);
+	if (strcmp(name, "--version") == 0) {
 		puts("usher " VERSION);
 		return 0;
 	}
-	if (strcmp(word, "--help") == 0 || strcmp(word, "help") == 0) {
+	if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
 		print_help();
 		return 0;
 	}
-	if (*word)
+	if (*name)
 		fprintf(stderr, "usher: no command '%s'; see usher --help\n",
-			word);
+			name);
 	else
 		print_help();
 	return 2;
