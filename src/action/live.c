@@ -16,6 +16,7 @@ int action_pause(struct service *s)
 {
 	s->data->set |= SET_PAUSED;
 	service_hold(s, HOLD_PAUSE);
+	service_changed(s);
 	service_log(s, LOG_LEVEL_NOTICE,
 		    "paused: arrivals wait in the kernel's queue");
 	return 0;
@@ -28,6 +29,7 @@ int action_resume(struct service *s)
 	timer_cancel(s->u->loop, &s->drain);
 	service_release(s, HOLD_PAUSE | HOLD_DRAIN);
 	service_room(s);
+	service_changed(s);
 	service_log(s, LOG_LEVEL_NOTICE, "resumed");
 	return 0;
 }
@@ -81,6 +83,7 @@ static void stop_accepting(void *arg)
 
 	s->data->set |= SET_DRAINED;
 	service_hold(s, HOLD_DRAIN);
+	service_changed(s);
 	service_log(s, LOG_LEVEL_NOTICE, "draining: accepting has stopped");
 }
 

@@ -154,8 +154,10 @@ char *table_headline(const json_t *status)
 	size_t n = json_array_size(json_object_get(status, "services"));
 	size_t bad = json_array_size(degraded);
 	const char *first = json_string_value(json_array_get(degraded, 0));
+	const char *notice = json_get_text(status, "notice", NULL);
 
-	return xasprintf("%zu service%s, %zu degraded%s%s", n,
+	return xasprintf("%zu service%s, %zu degraded%s%s%s%s", n,
 			 n == 1 ? "" : "s", bad, first ? ": " : "",
-			 first ? first : "");
+			 first ? first : "", notice ? "; " : "",
+			 notice ? notice : "");
 }

@@ -251,6 +251,7 @@ enum call_result do_status(struct call *c)
 	json_put_int(c->reply, "since",
 		     wall((int64_t)record_globals()->born, now));
 	json_put(c->reply, "degraded", degraded(c->u));
+	json_put_text(c->reply, "notice", c->u->notice);
 	json_put(c->reply, "histogram_bounds", bounds());
 	json_put_int(c->reply, "clients", c->control->nclients);
 	json_put_int(c->reply, "stored", store_count(c->control->store));

@@ -78,7 +78,7 @@ static enum call_result kill_conn(struct call *c, const char *text)
 		return call_invalid(c, "what", "conn: and a cookie, as conns "
 				    "and ss -e tell it");
 	TAILQ_FOREACH(s, &c->u->services, entry) {
-		int r = s->handler->kill_conn
+		int r = s->work && s->handler->kill_conn
 			? s->handler->kill_conn(s, (uint64_t)cookie, &holder)
 			: -ENOENT;
 
@@ -102,7 +102,7 @@ static enum call_result kill_worker(struct call *c, const char *text)
 	if (text_number(text, 1, INT32_MAX, &pid) < 0)
 		return call_invalid(c, "what", "worker: and a pid");
 	TAILQ_FOREACH(s, &c->u->services, entry)
-		if (s->handler->kill_worker &&
+		if (s->work && s->handler->kill_worker &&
 		    s->handler->kill_worker(s, (pid_t)pid) == 0)
 			return killed(c, 1, call_text(c, "what"));
 	return call_fail(c, ERROR_FAILED, "no worker %s is known", text);
@@ -127,7 +127,7 @@ static int kill_from(struct service *s, struct killing *k)
 	pid_t holder;
 
 	k->n = 0;
-	if (s->handler->conns && s->handler->kill_conn)
+	if (s->work && s->handler->conns && s->handler->kill_conn)
 		s->handler->conns(s, collect, k);
 	for (size_t i = 0; i < k->n; i++)
 		n += s->handler->kill_conn(s, k->cookies[i], &holder) == 0;

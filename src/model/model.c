@@ -117,7 +117,7 @@ const char *service_state_name(enum service_state state)
 	return names[state];
 }
 
-static void changed(struct service *s)
+void service_changed(struct service *s)
 {
 	s->data->since = (uint64_t)loop_now(s->u->loop);
 	if (s->u->on_change)
@@ -143,7 +143,7 @@ void service_degrade(struct service *s, const char *fmt, ...)
 				       .event = "degraded" },
 		  s->last_line ? "%s; its last line: %s" : "%s", text,
 		  s->last_line);
-	changed(s);
+	service_changed(s);
 }
 
 void service_recover(struct service *s)
@@ -158,7 +158,7 @@ void service_recover(struct service *s)
 		  "serves again after %lld s",
 		  (long long)(loop_now(s->u->loop) - s->degraded_since) /
 			  1000);
-	changed(s);
+	service_changed(s);
 }
 
 void service_room(struct service *s)

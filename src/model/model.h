@@ -309,6 +309,8 @@ const char *service_state_name(enum service_state state);
  * The worker's last line is told with it. Recover ends it. */
 void service_degrade(struct service *s, const char *fmt, ...) PRINTF(2, 3);
 void service_recover(struct service *s);
+/* Its state is another one: since when is noted, who listens is told. */
+void service_changed(struct service *s);
 
 /* Handler to inlet and trigger: there is room again. Held arrivals are
  * offered and doors looked at in this round's tasks. Set by inlet/arrival. */

@@ -237,7 +237,10 @@ void pool_worker_ready(struct worker *w)
 	struct pool *p = g->pool;
 
 	if (g == p->current) {
-		p->service->starting = false;
+		if (p->service->starting) {
+			p->service->starting = false;
+			service_changed(p->service);
+		}
 		if (!p->proved && !timer_is_set(&p->healthy))
 			timer_set(loop_of(p), &p->healthy, PROVED_MS,
 				  on_healthy, p);

@@ -61,6 +61,7 @@ static void end(struct roll *r, int result, const char *why)
 	p->roll = NULL;
 	p->held = false;
 	p->service->rolling = false;
+	service_changed(p->service);
 	free(r);
 	if (done)
 		done(arg, result, why);
@@ -354,6 +355,7 @@ int roll_begin(struct pool *p, roll_done *done, void *arg)
 	s->data->rolls++;
 	p->roll = r;
 	s->rolling = true;
+	service_changed(s);
 	if (s->conf->roll <= 0) {
 		old_first(r);
 		return 0;

@@ -450,6 +450,77 @@ static int adopt_output(struct service *s, int index)
 	return 0;
 }
 
+/* ---- for status, conns, kill ---- */
+
+static const struct spawn_data *data_of(const struct process *p)
+{
+	return RECORD_AS(p->record, struct spawn_data);
+}
+
+static void workers(const struct service *s, worker_info_fn *fn, void *arg)
+{
+	const struct spawn *w = s->work;
+	const struct process *p;
+
+	TAILQ_FOREACH(p, &w->processes, entry)
+		fn(arg, &(struct worker_info){
+			.pid = p->pid,
+			.generation = s->data->generation,
+			.state = p->told ? "stopping" : "busy",
+			.age_ms = loop_now(s->u->loop) - p->started,
+			.requests = 1,
+			.holds = !data_of(p)->is_run,
+		});
+}
+
+static void conns(const struct service *s, conn_info_fn *fn, void *arg)
+{
+	const struct spawn *w = s->work;
+	const struct process *p;
+
+	TAILQ_FOREACH(p, &w->processes, entry)
+		if (!data_of(p)->is_run)
+			fn(arg, &(struct conn_info){
+				.cookie = data_of(p)->cookie,
+				.peer = &data_of(p)->peer,
+				.age_ms = loop_now(s->u->loop) - p->started,
+				.worker = p->pid,
+				.up = -1,
+				.down = -1,
+				.state = "open",
+			});
+}
+
+/* Its process ends, as at max_age: stop_signal first. */
+static int kill_conn(struct service *s, uint64_t cookie, pid_t *holder)
+{
+	struct spawn *w = s->work;
+	struct process *p;
+
+	(void)holder;
+	TAILQ_FOREACH(p, &w->processes, entry) {
+		if (data_of(p)->is_run || data_of(p)->cookie != cookie)
+			continue;
+		tell_to_stop(p);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+static int kill_worker(struct service *s, pid_t pid)
+{
+	struct spawn *w = s->work;
+	struct process *p;
+
+	TAILQ_FOREACH(p, &w->processes, entry) {
+		if (p->pid != pid)
+			continue;
+		tell_to_stop(p);
+		return 0;
+	}
+	return -ENOENT;
+}
+
 static int adopt(struct service *s, int index)
 {
 	struct process *p;
