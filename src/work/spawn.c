@@ -579,4 +579,8 @@ const struct handler handler_spawn = {
 	.adopt = adopt,
 	.attach = attach,
 	.end = end,
+	.workers = workers,
+	.conns = conns,
+	.kill_conn = kill_conn,
+	.kill_worker = kill_worker,
 };
