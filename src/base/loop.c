@@ -46,6 +46,7 @@ struct loop {
 	bool (*known)(void *arg, pid_t pid);
 	void *known_arg;
 	bool reaping, stop;
+	int slot;			/* of the event being served */
 	int64_t now;
 	struct loop_stats stats;
 };
@@ -122,15 +123,20 @@ static void stopwatch_stop(struct loop *l, const struct stopwatch *w,
 
 /* ---- descriptors ---- */
 
-static uint64_t data_of(int index)
+/* Index, slot and serial; records are far fewer than 2^28. */
+#define SLOT_SHIFT 28
+#define INDEX_MASK ((1u << SLOT_SHIFT) - 1)
+
+static uint64_t data_of(int index, int slot)
 {
-	return (uint32_t)index | (uint64_t)record_at(index)->serial << 32;
+	return (uint32_t)index | (uint32_t)slot << SLOT_SHIFT |
+	       (uint64_t)record_at(index)->serial << 32;
 }
 
 static int control(int op, int index, int slot, uint32_t events)
 {
 	struct epoll_event e = { .events = events,
-				 .data.u64 = data_of(index) };
+				 .data.u64 = data_of(index, slot) };
 
 	return epoll_ctl(ROLE_EPOLL, op, record_at(index)->fd[slot], &e) < 0
 		? -errno : 0;
@@ -140,6 +146,11 @@ void loop_attach_named(struct loop *l, int index, loop_fn *fn, void *arg,
 		       const char *name)
 {
 	l->watches[index] = (struct watch){ fn, arg, name };
+}
+
+int loop_slot(const struct loop *l)
+{
+	return l->slot;
 }
 
 void *loop_arg(const struct loop *l, int index)
@@ -173,7 +184,7 @@ void loop_unwatch(struct loop *l, int index, int slot)
 
 static void dispatch(struct loop *l, const struct epoll_event *e)
 {
-	uint32_t index = (uint32_t)e->data.u64;
+	uint32_t index = (uint32_t)e->data.u64 & INDEX_MASK;
 	uint32_t serial = (uint32_t)(e->data.u64 >> 32);
 	struct watch *w;
 
@@ -181,6 +192,7 @@ static void dispatch(struct loop *l, const struct epoll_event *e)
 	    record_at((int)index)->serial != serial)
 		return;		/* of a record that ended in this round */
 	w = &l->watches[index];
+	l->slot = (int)((uint32_t)e->data.u64 >> SLOT_SHIFT);
 	l->stats.events++;
 	if (w->fn)
 		TIMED(l, w->name, w->fn(w->arg, e->events));

@@ -56,6 +56,8 @@ int loop_change(struct loop *l, int index, int slot, uint32_t events);
 #define loop_attach(l, index, fn, arg) loop_attach_named(l, index, fn, arg, #fn)
 void loop_attach_named(struct loop *l, int index, loop_fn *fn, void *arg,
 		       const char *name);
+/* In a callback of a descriptor: its place in the record. */
+int loop_slot(const struct loop *l);
 /* The owner that INDEX was watched or attached with last. */
 void *loop_arg(const struct loop *l, int index);
 /* Stops watching; needed only when the record goes on without it. */
