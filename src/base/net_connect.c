@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/record.h"
 
 const char *net_stage_name(enum net_stage s)
 {
@@ -104,8 +105,9 @@ int net_socket(const struct addr *a, const struct addr_name *name,
 	       bool cloexec, const struct net_note *note)
 {
 	int family = name->u.sa.sa_family;
+	int flags = SOCK_NONBLOCK | (cloexec ? SOCK_CLOEXEC : 0);
 	CLEANUP(fd_closep) int fd = socket(family, addr_socktype(a->kind) |
-					   SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+					   flags, 0);
 	int r;
 
 	if (fd < 0)
@@ -117,7 +119,9 @@ int net_socket(const struct addr *a, const struct addr_name *name,
 		if (r < 0)
 			return r;
 	}
-	return cloexec ? fd_take(&fd) : net_raise(fd_take(&fd));
+	if (cloexec || fd >= RECORD_LOW)
+		return fd_take(&fd);
+	return net_raise(fd_take(&fd));
 }
 
 static int connect_inet(int fd, const struct addr_name *name, int64_t end)
