@@ -9,6 +9,7 @@
 #include "action/doors.h"
 #include "inlet/arrival.h"
 #include "inlet/listener.h"
+#include "inlet/proxy.h"
 #include "trigger/trigger.h"
 
 /* How often a service that goes is asked for its runs. */
@@ -37,12 +38,13 @@ static void close_doors(struct service *s)
 	}
 }
 
-/* Runs that wait for their turn still need the handler. */
+/* What has come in and waits for its turn still needs the handler. */
 static void stop_after_runs(void *arg)
 {
 	struct service *s = arg;
 
-	if (trigger_pending(s) + trigger_running(s) > 0)
+	if (trigger_pending(s) + trigger_running(s) + proxy_pending(s) +
+		    arrival_waiting(s) > 0)
 		timer_set(s->u->loop, &s->retry, LOOK_MS, stop_after_runs, s);
 	else
 		s->handler->stop(s, false);

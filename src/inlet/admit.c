@@ -79,6 +79,12 @@ int admit_check(struct service *s, struct conn *c, enum conf_on *how)
 	return 0;
 }
 
+void admit_enter(struct service *s, struct conn *c)
+{
+	of(s)->inside++;
+	c->source = 1;
+}
+
 void admit_leave(struct service *s, uint32_t source)
 {
 	struct admit *a = of(s);

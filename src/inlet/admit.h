@@ -19,6 +19,10 @@ bool admit_room(struct service *s);
  */
 int admit_check(struct service *s, struct conn *c, enum conf_on *how);
 
+/* After a take-over: C was let in by another process. Counts it again, and
+ * sets C->source. Never refuses. */
+void admit_enter(struct service *s, struct conn *c);
+
 /* The connection with SOURCE has ended. */
 void admit_leave(struct service *s, uint32_t source);
 

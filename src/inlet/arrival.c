@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "inlet/admit.h"
 #include "inlet/listener.h"
+#include "inlet/packed.h"
 #include "inlet/proxy.h"
 
 /* What waits for its handler: RECORD_CONN with the conn inside, and an entry
@@ -19,6 +20,14 @@ struct conn_wait {
 	TAILQ_ENTRY(conn_wait) entry;
 	struct conn c;
 	int record;
+};
+
+/* RECORD_CONN's data with CONN_WAITING. */
+struct waiting_data {
+	int64_t accepted_us;
+	uint32_t proxied;	/* then what its header said */
+	uint32_t pad;
+	struct packed peer, local;
 };
 
 static void describe(struct service *s, struct endpoint *ep, int fd,
@@ -30,6 +39,7 @@ static void describe(struct service *s, struct endpoint *ep, int fd,
 	c->accepted_us = loop_us();
 	c->peer = *peer;
 	c->source = 0;
+	c->proxied = false;
 	c->is_unix = peer->u.sa.sa_family == AF_UNIX;
 	c->has_cred = c->is_unix && fd_peercred(fd, &c->cred);
 	if (ep && !ep->wildcard) {
@@ -119,6 +129,7 @@ void arrival_end(struct service *s, const struct conn_end *e)
 static int keep(struct service *s, struct conn *c)
 {
 	int record = record_new(RECORD_CONN, s->slot, CONN_WAITING);
+	struct waiting_data *d;
 	struct conn_wait *w;
 
 	if (record < 0)
@@ -126,6 +137,11 @@ static int keep(struct service *s, struct conn *c)
 	w = xcalloc(1, sizeof(*w));
 	w->c = *c;
 	w->record = record;
+	d = RECORD_AS(record, struct waiting_data);
+	d->accepted_us = c->accepted_us;
+	d->proxied = c->proxied;
+	packed_peer(&d->peer, c);
+	packed_local(&d->local, c);
 	record_set_fd(record, 0, c->fd);
 	record_at(record)->id = c->cookie;
 	record_commit(record);
@@ -226,14 +242,32 @@ int arrival_take(struct service *s, struct endpoint *ep, int fd,
 	return arrival_go_on(s, &c);
 }
 
-int arrival_adopt(struct service *s, int record)
+int arrival_describe(struct service *s, int fd, struct conn *c)
 {
 	struct addr_name peer = { .len = sizeof(peer.u) };
-	int fd = record_at(record)->fd[0];
 
 	if (getpeername(fd, &peer.u.sa, &peer.len) < 0)
 		return -errno;
+	describe(s, NULL, fd, &peer, c);
+	return 0;
+}
+
+int arrival_adopt(struct service *s, int record)
+{
+	const struct waiting_data *d = RECORD_AS(record, struct waiting_data);
+	struct conn c;
+	int r = arrival_describe(s, record_at(record)->fd[0], &c);
+
+	if (r < 0)
+		return r;
+	c.accepted_us = d->accepted_us;
+	c.proxied = d->proxied;
+	if (c.proxied) {
+		packed_to_peer(&d->peer, &c);
+		packed_to_local(&d->local, &c);
+	}
 	record_forget(record);
-	arrival_take(s, NULL, fd, &peer);
+	admit_enter(s, &c);
+	offer(s, &c);
 	return 0;
 }

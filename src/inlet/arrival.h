@@ -19,6 +19,10 @@
 int arrival_take(struct service *s, struct endpoint *ep, int fd,
 		 const struct addr_name *peer);
 
+/* C as FD, a connected socket of S, says; no door. 0 or -errno. FD stays the
+ * caller's until C is given on. */
+int arrival_describe(struct service *s, int fd, struct conn *c);
+
 /* Its PROXY header is read (or none is wanted): rules and limits, then the
  * handler. C->fd is taken. */
 int arrival_go_on(struct service *s, struct conn *c);
@@ -45,8 +49,8 @@ void arrival_end(struct service *s, const struct conn_end *e);
 /* What usher.on_room is: offers what waits, looks at the doors again. */
 void arrival_room(struct service *s);
 
-/* After a take-over: a RECORD_CONN with CONN_WAITING. It is judged and offered
- * as if it came now. */
+/* After a take-over: a RECORD_CONN with CONN_WAITING. It was let in already,
+ * and is offered again. */
 int arrival_adopt(struct service *s, int record);
 
 /* Closes what waits (shutdown now). Returns how many. */

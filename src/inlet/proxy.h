@@ -18,7 +18,8 @@ bool proxy_wanted(const struct service *s, const struct conn *c);
 int proxy_begin(struct service *s, struct conn *c);
 /* After a take-over: a RECORD_CONN that was reading its header (arg 1). */
 int proxy_adopt(struct service *s, int record);
-/* Refuses what is being read (shutdown now). */
+/* How many are being read; refuses them (shutdown now). */
+uint32_t proxy_pending(const struct service *s);
 void proxy_drop(struct service *s);
 
 /*

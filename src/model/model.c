@@ -63,6 +63,7 @@ struct service *service_new(struct usher *u, struct conf *c,
 		s->data->since = (uint64_t)loop_now(u->loop);
 	TAILQ_INIT(&s->endpoints);
 	TAILQ_INIT(&s->waiting);
+	TAILQ_INIT(&s->headers);
 	u->by_slot[slot] = s;
 	return s;
 }

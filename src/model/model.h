@@ -233,6 +233,7 @@ struct service {
 	struct admit *admit;	/* inlet/admit's: sources, rates */
 	void *triggers;		/* trigger/'s */
 	TAILQ_HEAD(conns, conn_wait) waiting;	/* arrival's: offered again */
+	TAILQ_HEAD(headers, reading) headers;	/* inlet/proxy's: being read */
 	bool starting, rolling, gone;
 	bool retiring;		/* reload's: no longer named */
 	bool draining;		/* told to; the doors may still be open */
@@ -288,6 +289,7 @@ struct conn {
 	struct addr_name local;
 	bool is_unix;
 	bool has_cred;
+	bool proxied;		/* its PROXY header was read */
 	struct ucred cred;	/* Unix peers */
 	uint32_t source;	/* inlet/admit's handle, 0: not counted */
 };
