@@ -68,7 +68,5 @@ static void end(struct service *s)
 		.stop = stop, .busy = busy, .end = end,                   \
 	}
 
-const struct handler handler_relay = ABSENT("relay");
 const struct handler handler_backend = ABSENT("backend");
-const struct handler handler_echo = ABSENT("echo");
 const struct handler handler_agent = ABSENT("agent");
