@@ -31,25 +31,30 @@ def tree():
 STEPS = """set -e
 cd /srv/tree
 ./autogen.sh >/dev/null 2>&1
-for cc in gcc clang; do
-    mkdir -p build/$cc
-    cd build/$cc
-    ../../configure --silent --enable-werror CC=$cc CFLAGS='-g -O1' "$@"
-    make -s -j2 programs
-    cd ../..
-done
+configure() {
+    mkdir -p "build/$1"
+    cd "build/$1"
+    shift
+    ../../configure --silent --enable-werror "$@"
+}
+case $1 in
+gcc)
+    configure gcc
+    make -s -j2 distcheck CHECK_GROUPS=unit \\
+        DISTCHECK_CONFIGURE_FLAGS="--enable-werror CFLAGS=-O1" ;;
+clang)
+    configure clang CC=clang CFLAGS=-O0
+    make -s -j2 check CHECK_GROUPS=unit ;;
+bare)
+    configure bare --without-systemd CFLAGS=-O0
+    make -s -j2 all
+    ! ldd ./usher | grep libsystemd ;;
+esac
 """
 
 with Root("build13", net=True) as root:
-    unpack = root.wrap(["sh", "-c", "mkdir /srv/tree && tar -C /srv/tree -xf -"])
+    unpack = root.wrap(["sh", "-c",
+                        "mkdir /srv/tree && tar -C /srv/tree -xf -"])
     subprocess.run(unpack, input=tree(), check=True)
-    root.run("sh", "-c", STEPS, timeout=600)
-    for cc in ("gcc", "clang"):
-        root.run("tests/run", f"--build=build/{cc}", "--group=unit",
-                 chdir="/srv/tree", timeout=600)
-    root.run("make", "-s", "-j2", "distcheck", "CHECK_GROUPS=unit",
-             chdir="/srv/tree/build/gcc", timeout=600)
-    root.run("sh", "-c", "cd /srv/tree && mkdir build/bare && cd build/bare && "
-             "../../configure --silent --enable-werror --without-systemd && "
-             "make -s -j2 programs && ! ldd ./usher | grep libsystemd",
-             timeout=600)
+    for step in ("gcc", "clang", "bare"):
+        root.run("sh", "-c", STEPS, "steps", step, timeout=600)
