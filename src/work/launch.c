@@ -150,15 +150,31 @@ struct words {
 	void *arg;
 };
 
-static void PRINTF(2, 3) word(const struct words *w, const char *fmt, ...)
+/* Written by hand, since it is done for every connection. */
+static void word(const struct words *w, const char *name, const char *value)
 {
 	char text[192];
-	va_list ap;
+	size_t n = strlen(name), len = strlen(value);
 
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
+	if (len > sizeof(text) - n - 1)
+		len = sizeof(text) - n - 1;
+	memcpy(text, name, n);
+	memcpy(text + n, value, len);
+	text[n + len] = 0;
 	w->fn(w->arg, text);
+}
+
+static void number_word(const struct words *w, const char *name,
+			uint64_t value)
+{
+	char digits[24];
+	char *p = digits + sizeof(digits) - 1;
+
+	*p = 0;
+	do
+		*--p = (char)('0' + value % 10);
+	while ((value /= 10));
+	word(w, name, p);
 }
 
 static void tcp_words(const struct conn *c, const struct words *w)
@@ -167,29 +183,28 @@ static void tcp_words(const struct conn *c, const struct words *w)
 
 	addr_print_host(&c->peer, remote, sizeof(remote));
 	addr_print_host(&c->local, local, sizeof(local));
-	word(w, "PROTO=TCP");
-	word(w, "TCPREMOTEIP=%s", remote);
-	word(w, "TCPREMOTEPORT=%u", addr_port(&c->peer));
-	word(w, "TCPLOCALIP=%s", local);
-	word(w, "TCPLOCALPORT=%u", addr_port(&c->local));
-	word(w, "REMOTE_ADDR=%s", remote);
-	word(w, "REMOTE_PORT=%u", addr_port(&c->peer));
+	word(w, "PROTO=", "TCP");
+	word(w, "TCPREMOTEIP=", remote);
+	number_word(w, "TCPREMOTEPORT=", addr_port(&c->peer));
+	word(w, "TCPLOCALIP=", local);
+	number_word(w, "TCPLOCALPORT=", addr_port(&c->local));
+	word(w, "REMOTE_ADDR=", remote);
+	number_word(w, "REMOTE_PORT=", addr_port(&c->peer));
 }
 
 static void unix_words(const struct conn *c, const struct words *w)
 {
 	char local[ADDR_TEXT];
-	const char *path;
 
-	word(w, "PROTO=UNIX");
+	word(w, "PROTO=", "UNIX");
 	if (c->has_cred) {
-		word(w, "UNIXREMOTEPID=%d", (int)c->cred.pid);
-		word(w, "UNIXREMOTEEUID=%u", (unsigned)c->cred.uid);
-		word(w, "UNIXREMOTEEGID=%u", (unsigned)c->cred.gid);
+		number_word(w, "UNIXREMOTEPID=", (uint32_t)c->cred.pid);
+		number_word(w, "UNIXREMOTEEUID=", c->cred.uid);
+		number_word(w, "UNIXREMOTEEGID=", c->cred.gid);
 	}
-	path = addr_print(&c->local, local, sizeof(local));
-	if (strncmp(path, "unix:", 5) == 0)
-		word(w, "UNIXLOCALPATH=%s", path + 5);
+	if (c->local.len && c->local.u.sa.sa_family == AF_UNIX)
+		word(w, "UNIXLOCALPATH=",
+		     addr_print_host(&c->local, local, sizeof(local)));
 }
 
 void launch_words(const struct conn *c, void (*fn)(void *arg, const char *w),
@@ -201,7 +216,7 @@ void launch_words(const struct conn *c, void (*fn)(void *arg, const char *w),
 		unix_words(c, &w);
 	else
 		tcp_words(c, &w);
-	word(&w, "SO_COOKIE=%llu", (unsigned long long)c->cookie);
+	number_word(&w, "SO_COOKIE=", c->cookie);
 }
 
 /* ---- the start ---- */

@@ -27,6 +27,13 @@
 /* Look again after this, where the queue is not what is full (descriptors in
  * flight of a whole user). */
 #define AGAIN_MS      20
+/*
+ * A shared queue that was empty again so soon has workers who only wait to be
+ * handed more: for them it may be filled by a burst, whatever its limit, or
+ * each two connections would cost a wake-up of everybody.
+ */
+#define PROMPT_US     2000
+#define PROMPT_BURST  32
 /* Room was there so often without need: look away. */
 #define IDLE_EVENTS   8
 
@@ -40,11 +47,13 @@ struct queue {
 	int record, fd;		/* ours */
 	const struct queue_events *events;
 	void *arg;
-	bool reports, shut;
+	bool reports, shut, shared;
 	bool full;		/* said so: room has to be called */
 	bool armed;		/* the write side is watched */
 	unsigned idle_events;
 	uint32_t limit;
+	bool prompt;		/* the last ones were taken at once */
+	int64_t full_us;	/* since when it is full */
 	uint32_t *sizes;	/* ring of what was sent, oldest first */
 	uint32_t room, head, known;
 	uint64_t bytes;		/* of the known */
@@ -130,6 +139,7 @@ static void look(struct queue *q)
 static void fill(struct queue *q)
 {
 	q->full = true;
+	q->full_us = loop_us();
 	q->idle_events = 0;
 	if (!q->armed) {
 		q->armed = true;
@@ -137,12 +147,27 @@ static void fill(struct queue *q)
 	}
 }
 
+/* What may wait now. */
+static uint32_t limit_of(const struct queue *q)
+{
+	return q->prompt && q->limit < PROMPT_BURST ? PROMPT_BURST : q->limit;
+}
+
 /* Full until it is half empty, so that a flood costs a wake-up for many. */
 static void drained(struct queue *q)
 {
-	if (!q->full || queue_count(q) > q->limit / 2)
+	uint32_t left;
+
+	if (!q->full)
+		return;
+	left = queue_count(q);
+	if (left > limit_of(q) / 2 && q->prompt &&
+	    loop_us() - q->full_us > PROMPT_US)
+		q->prompt = false;
+	if (left > limit_of(q) / 2)
 		return;
 	q->full = false;
+	q->prompt = q->shared && loop_us() - q->full_us < PROMPT_US;
 	timer_cancel(q->s->u->loop, &q->again);
 	q->events->room(q->arg);
 }
@@ -156,14 +181,10 @@ bool queue_room(struct queue *q)
 {
 	if (q->shut || q->full)
 		return false;
-	if (q->known < q->limit || queue_count(q) < q->limit)
+	if (q->known < limit_of(q) || queue_count(q) < limit_of(q))
 		return true;
-	fill(q);
-	/* What was taken between asking and looking gave no event. */
-	if (queue_count(q) > q->limit / 2)
-		return false;
-	q->full = false;
-	return true;
+	fill(q);	/* what is taken from now on, or was since, shows */
+	return false;
 }
 
 /* ---- what workers say ---- */
@@ -320,7 +341,9 @@ int queue_take_back(struct queue *q,
  */
 static void set_room(struct queue *q, uint32_t largest)
 {
-	uint64_t room = (uint64_t)q->limit * memory_of(USUAL);
+	uint32_t limit = q->shared && q->limit < PROMPT_BURST ? PROMPT_BURST
+							     : q->limit;
+	uint64_t room = (uint64_t)limit * memory_of(USUAL);
 	int bytes;
 
 	if (largest > USUAL && room < 2ull * memory_of(largest))
@@ -345,6 +368,7 @@ static struct queue *queue_new(struct service *s, int record,
 	q->events = events;
 	q->arg = arg;
 	q->reports = o->reports;
+	q->shared = o->pid == 0;
 	q->limit = o->limit ? o->limit : 1;
 	set_room(q, o->largest);
 	setsockopt(q->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
