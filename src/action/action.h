@@ -28,6 +28,10 @@ void action_resume_all(struct usher *u);
  * one is under way. REPORT's errors are in TEXT, a line each. */
 int action_reload(struct usher *u, bool wait, action_done *done, void *arg);
 
+/* What a reload would change, a line each service, as DONE's text; or the
+ * file's mistakes with -EINVAL. */
+int action_plan(struct usher *u, action_done *done, void *arg);
+
 int action_pause(struct service *s);
 int action_resume(struct service *s);
 int action_drain(struct service *s, int64_t after_ms, bool wait,

@@ -36,7 +36,7 @@ struct rehearsal {
 	size_t len;
 	struct timer limit;
 	struct task over;
-	action_done *done;
+	upgrade_done *done;
 	void *arg;
 };
 
@@ -77,7 +77,7 @@ static void rehearsal_free(struct rehearsal *r)
 
 static void failed(struct rehearsal *r, int result, const char *why)
 {
-	action_done *done = r->done;
+	upgrade_done *done = r->done;
 	void *arg = r->arg;
 
 	dup2(ROLE_NULL, other_image());
@@ -253,7 +253,7 @@ static int open_image(const char *file, char **why)
 }
 
 int upgrade_start(struct usher *u, const char *file, char **why,
-		  action_done *done, void *arg)
+		  upgrade_done *done, void *arg)
 {
 	CLEANUP(fd_closep) int state = -1;
 	struct rehearsal *r;

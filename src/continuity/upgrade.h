@@ -10,8 +10,10 @@
 #ifndef USHER_CONTINUITY_UPGRADE_H
 #define USHER_CONTINUITY_UPGRADE_H
 
-#include "action/action.h"
 #include "model/model.h"
+
+/* RESULT is -errno, TEXT says why: only failures are told here. */
+typedef void upgrade_done(void *arg, int result, const char *text);
 
 /*
  * Begins an upgrade to FILE (NULL: the file that this process was started
@@ -21,7 +23,7 @@
  * the state (upgrade_result).
  */
 int upgrade_start(struct usher *u, const char *file, char **why,
-		  action_done *done, void *arg);
+		  upgrade_done *done, void *arg);
 
 /* usher serve --rehearse: the state at ROLE_STATE is a copy; says "ok" on
  * standard output when this binary can go on from there. Exit status. */

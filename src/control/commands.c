@@ -48,6 +48,10 @@ static const struct command commands[] = {
 
 	{ "Reload", "reload", "?wait:bool", LEVEL_ADMIN, COMMAND_CHANGES,
 	  do_reload, "read the configuration anew" },
+	{ "Plan", "plan", "", LEVEL_ADMIN, 0, do_plan,
+	  "what a reload would change" },
+	{ "Upgrade", "upgrade", "?to", LEVEL_ADMIN, COMMAND_CHANGES,
+	  do_upgrade, "another binary goes on, with everything" },
 	{ "Adopt", "adopt", "service, ?fd:int", LEVEL_ADMIN,
 	  COMMAND_CHANGES | COMMAND_NEW, do_adopt, "give a listening socket to a service" },
 	{ "Store", "store", "name, ?expire:duration", LEVEL_ADMIN,

@@ -72,7 +72,9 @@ enum call_result do_store(struct call *c);	/* holdings.c */
 enum call_result do_list_store(struct call *c);
 enum call_result do_fetch(struct call *c);
 enum call_result do_forget(struct call *c);
-enum call_result do_reload(struct call *c);	/* system.c */
+enum call_result do_reload(struct call *c);
+enum call_result do_plan(struct call *c);
+enum call_result do_upgrade(struct call *c);	/* system.c */
 enum call_result do_shutdown(struct call *c);
 enum call_result do_log_level(struct call *c);
 enum call_result do_kill(struct call *c);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "action/action.h"
+#include "continuity/upgrade.h"
 #include "base/text.h"
 #include "control/commands.h"
 #include "trigger/trigger.h"
@@ -113,6 +114,33 @@ enum call_result do_reload(struct call *c)
 		return call_fail(c, ERROR_BUSY, "a reload is under way");
 	}
 	return end(w, r);
+}
+
+/* Only a failure is answered here: when the rehearsal went well, the next
+ * thing that this process does is another image's. Who asked sees the
+ * connection end, and looks at Status's `upgrade`. */
+enum call_result do_upgrade(struct call *c)
+{
+	CLEANUP(freep) char *why = NULL;
+	struct waiting *w = begin(c);
+	int r = upgrade_start(c->u, call_text(c, "to"), &why, on_done, w);
+
+	if (r == -EBUSY) {
+		free(TAKE(c->data));
+		return call_fail(c, ERROR_BUSY, "an upgrade is under way");
+	}
+	if (r < 0) {
+		free(TAKE(c->data));
+		return call_fail(c, ERROR_FAILED, "%s", why ?: strerror(-r));
+	}
+	return end(w, r);
+}
+
+enum call_result do_plan(struct call *c)
+{
+	struct waiting *w = begin(c);
+
+	return end(w, action_plan(c->u, on_done, w));
 }
 
 /* ---- scale ---- */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/net.h"
+#include "continuity/upgrade.h"
 #include "control/commands.h"
 #include "control/server.h"
 #include "control/status.h"
@@ -226,6 +227,8 @@ static json_t *degraded(const struct usher *u)
 	const struct service *s;
 	json_t *list = json_array();
 
+	if (u->notice)
+		json_array_append_new(list, json_safe_text(u->notice));
 	TAILQ_FOREACH(s, &u->services, entry) {
 		CLEANUP(freep) char *text = NULL;
 
@@ -238,6 +241,21 @@ static json_t *degraded(const struct usher *u)
 		json_array_append_new(list, json_safe_text(text));
 	}
 	return list;
+}
+
+/* phase: none, rehearsing or unconfirmed; the rest of the last one. */
+static json_t *upgrade(void)
+{
+	struct upgrade_result r;
+	json_t *o = json_object();
+
+	upgrade_result(&r);
+	json_put_int(o, "phase", r.phase);
+	json_put_int(o, "count", r.upgrades);
+	json_put_int(o, "backs", r.backs);
+	json_put(o, "ok", json_boolean(r.result == 0));
+	json_put_text(o, "text", r.why);
+	return o;
 }
 
 enum call_result do_status(struct call *c)
@@ -261,6 +279,8 @@ enum call_result do_status(struct call *c)
 		TAILQ_FOREACH(s, &c->u->services, entry)
 			json_array_append_new(services, one_service(s, now));
 	json_put(c->reply, "services", services);
+	json_put(c->reply, "upgrade", upgrade());
+	json_put_int(c->reply, "crashes", record_globals()->crashes);
 	return CALL_DONE;
 }
 
