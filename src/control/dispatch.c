@@ -31,6 +31,8 @@ static void close_fds(struct call *c)
 void dispatch_free(struct call *c)
 {
 	TAILQ_REMOVE(&c->control->calls, c, entry);
+	if (c->client)
+		client_pending(c->client, -1);
 	close_fds(c);
 	free(c->send_fds);
 	json_decref(c->parameters);
@@ -371,6 +373,7 @@ void dispatch_message(struct client *cl, const struct message *m,
 		memcpy(c->fds, fds, (size_t)nfds * sizeof(int));
 	}
 	TAILQ_INSERT_TAIL(&c->control->calls, c, entry);
+	client_pending(cl, 1);
 	if (m->line)
 		line_message(c, m->text);
 	else

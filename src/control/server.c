@@ -390,7 +390,13 @@ struct client_data {
 	uint32_t uid, gid;
 	int32_t pid;
 	uint32_t level;
+	int32_t pending;	/* calls without an answer */
 };
+
+void client_pending(struct client *cl, int n)
+{
+	RECORD_AS(cl->record, struct client_data)->pending += n;
+}
 
 static struct client *client_make(struct control *c, int record,
 				  struct peer *p, enum conf_level level)
@@ -419,7 +425,7 @@ static int client_open(struct control *c, int fd, struct peer *p,
 	if (record < 0)
 		return record;
 	d = RECORD_AS(record, struct client_data);
-	*d = (struct client_data){ p->uid, p->gid, p->pid, level };
+	*d = (struct client_data){ p->uid, p->gid, p->pid, level, 0 };
 	record_set_fd(record, 0, fd);
 	record_commit(record);
 	cl = client_make(c, record, p, level);
@@ -547,7 +553,8 @@ int server_adopt_client(struct control *c, int record)
 	int fd = record_at(record)->fd[0];
 	struct client *cl;
 
-	if (peer_get(fd, &p) < 0) {
+	if (peer_get(fd, &p) < 0 ||
+	    RECORD_AS(record, struct client_data)->pending > 0) {
 		record_close(record);
 		return -ENOTCONN;
 	}

@@ -74,6 +74,11 @@ int client_say(struct client *cl, const char *data, size_t len,
 /* Something of CL's is due: its next message, its end. By a task. */
 void client_poke(struct client *cl);
 
+/* N more calls (or, below 0, fewer) of CL wait for their end. What asked can't
+ * be answered by the next usher: such a client is let go by a take-over, sees
+ * the end of its connection and asks again. */
+void client_pending(struct client *cl, int n);
+
 /* Watches c->door (a new one, too). 0 or -errno. */
 int server_watch(struct control *c);
 /* After a take-over: epoll watches c->door already. */
