@@ -230,9 +230,6 @@ int control_begin(struct usher *u)
 	TAILQ_INIT(&c->clients);
 	TAILQ_INIT(&c->calls);
 	addr_copy(&c->addr, &u->conf->control);
-	/* A lock that was taken over still names the usher before. */
-	if (c->addr.path && c->addr.path[0] == '/')
-		write_pid(ROLE_LOCK);
 	c->store = store_open(u);
 	c->monitor = monitor_open(c);
 	u->control = c;
