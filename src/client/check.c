@@ -10,20 +10,22 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/talk.h"
 #include "conf/conf.h"
 
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "effective", no_argument, NULL, 'e' },
+	{ "diff", no_argument, NULL, 'd' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
-static const char usage[] = "usage: usher check [-c FILE] [--effective]\n";
+static const char usage[] = "usage: usher check [-c FILE] [--effective] [--diff]\n";
 
 struct check {
 	const char *path;
-	bool effective;
+	bool effective, diff;
 };
 
 /* 0; or the exit status to end with, plus 1. */
@@ -39,6 +41,9 @@ static int read_words(int argc, char **argv, struct check *out)
 			break;
 		case 'e':
 			out->effective = true;
+			break;
+		case 'd':
+			out->diff = true;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -88,13 +93,28 @@ static void result(const struct check *check, const struct conf *c,
 	fputc('\n', out);
 }
 
+/* What the daemon of this configuration says that a reload would change. */
+static int print_diff(const struct conf *c)
+{
+	CLEANUP(json_decrefp) json_t *reply = NULL;
+	struct talk t;
+	int r = talk_open(&t, "check", c->control.path, false);
+
+	if (r == 0)
+		r = talk_call(&t, "Plan", json_object(), &reply);
+	if (r == 0)
+		puts(json_string_value(json_object_get(reply, "result")));
+	talk_close(&t);
+	return r;
+}
+
 int cmd_check(int argc, char **argv)
 {
 	struct check check = { .path = USHER_CONFDIR "/usher.ini" };
 	struct conf_source source = { .resolve = true };
 	struct conf_report report = { 0 };
 	struct conf *c = NULL;
-	int r = read_words(argc, argv, &check);
+	int diff = 0, r = read_words(argc, argv, &check);
 
 	if (r)
 		return r - 1;
@@ -105,7 +125,9 @@ int cmd_check(int argc, char **argv)
 	if (r == 0 && check.effective)
 		conf_print(c, NULL, false, stdout);
 	result(&check, c, &report);
+	if (r == 0 && check.diff)
+		diff = print_diff(c);
 	conf_report_free(&report);
 	conf_unref(&c);
-	return r == 0 ? 0 : 1;
+	return r == 0 ? diff : 1;
 }

@@ -47,6 +47,8 @@ static const struct word words[] = {
 	  .help = "is the configuration right?",
 	  .options = { CONFIG,
 		       { "effective", 0, NULL, "print all settings",
+			 false },
+		       { "diff", 0, NULL, "what a reload would change",
 			 false } } },
 
 	{ .name = "import", .fn = cmd_import,
@@ -76,6 +78,10 @@ static const struct word words[] = {
 
 	{ .name = "reload", .run = run_method, .method = "Reload",
 	  .help = "read the configuration anew", .options = { WAIT } },
+	{ .name = "upgrade", .run = run_upgrade,
+	  .help = "another binary goes on, with everything",
+	  .options = { { "to", 0, "FILE", "this one (usher's own file)",
+			 false } } },
 	{ .name = "pause", .run = run_method, .method = "Pause",
 	  .arguments = "SERVICE", .least = 1, .most = 1,
 	  .parameters = { "service" },

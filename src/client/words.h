@@ -73,6 +73,7 @@ int run_show(struct ask *a);
 int run_events(struct ask *a);
 int run_metrics(struct ask *a);
 int run_shutdown(struct ask *a);	/* system.c */
+int run_upgrade(struct ask *a);		/* upgrade.c */
 int run_inject(struct ask *a);		/* descriptors.c */
 int run_adopt(struct ask *a);
 int run_store(struct ask *a);
