@@ -59,9 +59,10 @@ def ask(name):
         return receive_all(client).split()[0]
 
 
-def worker(name, pid):
-    return next(w for w in usher.service(name)["workers"]
-                if w["pid"] == pid)
+def ask_alone(name):
+    pid = ask(name)
+    wait_for(lambda: not usher.service(name)["busy"])
+    return pid
 
 
 with Daemon(CONF) as usher:
@@ -71,15 +72,10 @@ with Daemon(CONF) as usher:
                          usher.service("queue")["workers"]) == 10)
     assert "gossip" not in usher.log
 
-    pids = []
-    for number in range(1, 10):
-        pids.append(ask("turn"))
-        wait_for(lambda: sum(w["requests"] for w in
-                             usher.service("turn")["workers"]) == number
-                 and not usher.service("turn")["busy"])
+    pids = [ask_alone("turn") for _ in range(9)]
     assert len(set(pids)) == 3, pids
     assert pids[:3] == pids[3:6] == pids[6:], pids
-    assert len({ask("source") for _ in range(12)}) == 1
+    assert len({ask_alone("source") for _ in range(12)}) == 1
 
     # Two workers that hold two each; the fifth waits for a place.
     clients = [usher.client("least") for _ in range(4)]
