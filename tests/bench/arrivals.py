@@ -137,8 +137,11 @@ def hand_off(lab, batch):
     what = "batch" if batch > 1 else "queue"
     keys = {"exec": lab.program("worker-pass"), "handoff": "pass",
             "workers": 2}
+    # As deep as a burst, like the limit's, which is the kernel's own. By
+    # default only as many wait as there are workers: see the second row.
+    keys["queue_limit"] = 64
     if batch > 1:
-        keys.update(batch=batch, queue_limit=64)
+        keys["batch"] = batch
     for kind, word in KINDS:
         a = lab.address(kind)
         base = "limit: accept and pass" + \
@@ -150,13 +153,13 @@ def hand_off(lab, batch):
             "usher": ours(lab, a, **keys),
         }
         if batch == 1:
-            contenders["usher, queue_limit = 64"] = \
-                ours(lab, a, queue_limit=64, **keys)
+            contenders["usher, queue_limit = 2"] = \
+                ours(lab, a, **dict(keys, queue_limit=2))
             contenders["limit, with words"] = \
                 limit(lab, a, "limit-pass", "-w", worker)
         t = Table(f"pass: {what}, {word}, one CPU", HEAD,
-                  "Two workers; usher tells them who the client is, the limit "
-                  "says nothing unless `with words`.")
+                  "Two workers, queue_limit = 64; usher tells them who the "
+                  "client is, the limit says nothing unless `with words`.")
         got, failed = rounds(lab, contenders, connections(lab, a))
         fill(t, got, failed, base)
         t.bar(f"pass, {what}, {word}: CPU beside the limit",
