@@ -250,6 +250,17 @@ static void fill_door(struct endpoint *ep)
 		d->inode = sb.st_ino;
 }
 
+/*
+ * Usher must never wait in accept. Programs that accept for themselves were
+ * given a socket that blocks by inetd and systemd, and whoever relies on it
+ * would spin or give up on EAGAIN.
+ */
+static void door_blocks(const struct service *s, enum endpoint_use use, int fd)
+{
+	fd_nonblock(fd, use != USE_LISTEN ||
+			s->conf->handoff != HANDOFF_SHARE);
+}
+
 static struct endpoint *endpoint_new(struct service *s,
 				     const struct addr *addr,
 				     enum endpoint_use use)
@@ -293,7 +304,7 @@ struct endpoint *listener_adopt(struct service *s, int fd,
 
 	if (record < 0)
 		return NULL;
-	fd_nonblock(fd, true);
+	door_blocks(s, use, fd);
 	record_set_fd(record, 0, fd);
 	record_commit(record);
 	ep = listener_hang(s, record, addr);
@@ -329,6 +340,7 @@ void listener_move(struct endpoint *ep, struct service *to)
 	ep->service = to;
 	record_at(ep->record)->service = to->slot;
 	record_commit(ep->record);
+	door_blocks(to, ep->use, record_at(ep->record)->fd[0]);
 }
 
 static void note(void *arg, const char *text)

@@ -24,6 +24,11 @@ exec = /usr/bin/python3 @TESTS@/share_worker.py stay
 workers = 0-5
 idle_timeout = 400ms
 
+[service plain]
+handoff = share
+listen = unix:@DIR@/plain
+exec = /usr/bin/python3 @TESTS@/share_worker.py plain
+
 [service wait]
 listen = unix:@DIR@/wait
 exec = /usr/bin/python3 @TESTS@/share_worker.py wait
@@ -56,6 +61,13 @@ with Daemon(CONF) as usher:
             text = receive_all(client).decode()
             assert "LISTEN_FDS=2 NAMES=web:local PID=own" in text, text
             assert "fds=0 1 2 3 4" in text, text
+
+    # A door as inetd and systemd give it: accept waits.
+    pids = set()
+    for _ in range(3):
+        with usher.client("plain") as client:
+            pids.add(receive_all(client))
+    assert len(pids) == 1 and pids != {b""}, pids
 
     assert usher.workers("demand") == []
     with usher.client("demand") as client:
