@@ -461,6 +461,7 @@ static void close_house(struct daemon *d)
 	struct usher *u = &d->u;
 
 	if (u->loop) {
+		action_abandon(u);	/* normally all have gone */
 		control_close(u);
 		keeper_stop();
 		fdstore_forget();

@@ -49,6 +49,10 @@ void action_shutdown(struct usher *u, bool now, action_done *done, void *arg);
 void action_retire(struct service *s, bool now);
 void action_gone(struct service *s);
 
+/* Ends and frees every service, whatever is in flight: this process will not
+ * serve. */
+void action_abandon(struct usher *u);
+
 /* The handler for a service's settings. */
 const struct handler *action_handler(const struct conf_service *cs);
 

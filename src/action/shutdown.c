@@ -138,3 +138,28 @@ void action_shutdown(struct usher *u, bool now, action_done *done, void *arg)
 	if (all_gone(u))
 		finish();
 }
+
+static void abandon(struct service *s)
+{
+	if (s->work) {		/* twice: SIGKILL */
+		s->handler->stop(s, true);
+		s->handler->stop(s, true);
+	}
+	doors_end(s);
+	service_free(s);
+}
+
+void action_abandon(struct usher *u)
+{
+	struct service *s;
+
+	while ((s = TAILQ_FIRST(&u->services))) {
+		TAILQ_REMOVE(&u->services, s, entry);
+		abandon(s);
+	}
+	while ((s = TAILQ_FIRST(&u->gone))) {
+		TAILQ_REMOVE(&u->gone, s, entry);
+		s->gone = false;	/* its end is not told upwards */
+		abandon(s);
+	}
+}
