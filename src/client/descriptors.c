@@ -97,7 +97,7 @@ int run_adopt(struct ask *a)
 {
 	const char *pid = ask_option(a, "pid");
 	const char *address = ask_option(a, "listen");
-	int fd, r, n;
+	int fd, r, n = 0;
 
 	if (!pid != !address)
 		return ask_usage(a, "--pid PID and --listen ADDRESS go "

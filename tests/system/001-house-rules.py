@@ -183,7 +183,7 @@ def check_listed(names):
     for line in set(lines):
         if lines.count(line) > 1:
             breach("Makefile.am", "", f"{line} twice")
-    alone = {".gitattributes", ".gitignore", "COPYING", "Makefile.am",
+    alone = {".gitignore", "COPYING", "Makefile.am",
              "configure.ac"}
     for name in names:
         known = {name, name.removesuffix(".c"),
