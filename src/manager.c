@@ -6,9 +6,13 @@
  */
 #include "manager.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #ifdef HAVE_SYSTEMD
@@ -33,9 +37,34 @@ static void tell(const char *text)
 	sd_notify(0, text);
 }
 
+/* As sd_notify(), which waits where the manager does not read: what comes
+ * often must not hold the loop up. 0 or -errno. */
+static int tell_gently(const char *text)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	const char *path = getenv("NOTIFY_SOCKET");
+	size_t len = path ? strlen(path) : 0;
+	int fd, r = 0;
+
+	if (len < 2 || len >= sizeof(sa.sun_path) || !strchr("/@", *path))
+		return 0;
+	memcpy(sa.sun_path, path, len + 1);
+	if (*path == '@')
+		sa.sun_path[0] = 0;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	len += offsetof(struct sockaddr_un, sun_path) + (*path == '/');
+	if (sendto(fd, text, strlen(text), MSG_NOSIGNAL, (void *)&sa,
+		   (socklen_t)len) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
 static void alive(void *arg)
 {
-	tell("WATCHDOG=1");
+	tell_gently("WATCHDOG=1");
 	timer_set(mg.loop, &mg.dog, mg.every, alive, arg);
 }
 
@@ -49,6 +78,12 @@ void manager_watchdog(struct loop *l)
 static void tell(const char *text)
 {
 	(void)text;
+}
+
+static int tell_gently(const char *text)
+{
+	(void)text;
+	return 0;
 }
 
 void manager_open(void)
@@ -82,11 +117,14 @@ void manager_stopping(void)
 
 void manager_status(const char *fmt, ...)
 {
+	static char told[256];
 	char text[256] = "STATUS=";
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text + 7, sizeof(text) - 7, fmt, ap);
 	va_end(ap);
-	tell(text);
+	/* Once, until it differs; one that was not taken is told again. */
+	if (strcmp(text, told) != 0 && tell_gently(text) == 0)
+		strcpy(told, text);
 }
