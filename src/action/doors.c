@@ -96,6 +96,10 @@ int doors_begin(struct service *s)
 		 open_list(s, &s->conf->trigger, USE_TRIGGER);
 	TAILQ_FOREACH(ep, &s->endpoints, entry)
 		open++;
+	/* A handler that has none to start would not say that all is well. */
+	if (s->shut && !failed)
+		service_recover(s);
+	s->shut = failed > 0;
 	if (!s->handler)
 		s->handler = action_handler(s->conf);
 	r = s->handler->start(s);

@@ -242,6 +242,7 @@ struct service {
 	char *last_line;	/* the last line a failing worker wrote */
 	struct timer retry;	/* of its doors, action's */
 	int64_t retry_ms;
+	bool shut;		/* degraded since not all its doors are open */
 	struct timer drain;	/* --after */
 	struct task offer;	/* arrival's: room again */
 };
