@@ -287,6 +287,7 @@ static int share_start(struct service *s)
 	struct pool *p = share_pool(s);
 
 	service_hold(s, HOLD_SHARED);
+	look_away(p);		/* doors may have come since an earlier try */
 	pool_take_over(p);
 	return pool_start(p);
 }

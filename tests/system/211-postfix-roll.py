@@ -94,6 +94,7 @@ with Root("postfix", net=True) as box:
         talking = smtp()
         talking.ehlo()
         usher.kill()
+        usher.read_notify()     # what the old one still said
 
         def left():
             lines = box.run("sh", "-c", "ps -e -o args= | grep [p]ostfix/sbin"
