@@ -24,7 +24,7 @@ int doors_open_one(struct service *s, const struct addr *addr,
 		   enum endpoint_use use, char **why)
 {
 	if (addr->kind == ADDR_FIFO)
-		return fifo_open(s, addr, why);
+		return fifo_open(s, addr, use, why);
 	return listener_open(s, addr, use, why);
 }
 

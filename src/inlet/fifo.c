@@ -340,7 +340,8 @@ static void remember(struct endpoint *ep, const char *path)
 		? sb.st_ino : 0;
 }
 
-int fifo_open(struct service *s, const struct addr *addr, char **why)
+int fifo_open(struct service *s, const struct addr *addr,
+	      enum endpoint_use use, char **why)
 {
 	CLEANUP(place_free) struct place p;
 	struct endpoint *ep;
@@ -350,7 +351,7 @@ int fifo_open(struct service *s, const struct addr *addr, char **why)
 		fd = open_fifo(&p, why);
 	if (fd < 0)
 		return fd;
-	ep = listener_adopt(s, fd, addr, USE_TRIGGER);
+	ep = listener_adopt(s, fd, addr, use);
 	if (!ep) {
 		close(fd);
 		*why = xasprintf("fifo: %s: too many descriptors", p.path);

@@ -18,10 +18,11 @@
 char *fifo_path(const struct service *s, const struct addr *addr);
 
 /*
- * Opens the FIFO of ADDR as a trigger endpoint of S, made when there is none. 0, or
+ * Opens the FIFO of ADDR as an endpoint of S, made when there is none. 0, or
  * -errno and in *WHY an allocated text that says what to do.
  */
-int fifo_open(struct service *s, const struct addr *addr, char **why);
+int fifo_open(struct service *s, const struct addr *addr,
+	      enum endpoint_use use, char **why);
 
 /* What lies at the FIFO's place now. */
 enum fifo_state {
