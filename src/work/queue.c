@@ -191,22 +191,27 @@ bool queue_room(struct queue *q)
 
 static enum queue_word word_of(const char *text, uint64_t *id)
 {
+	const char *number = strchr(text, ' ');
+	enum queue_word word;
+	uint64_t n;
 	char *end;
-	const char *number;
 
-	*id = 0;
 	if (strcmp(text, "avail") == 0)
 		return QUEUE_AVAIL;
-	number = strchr(text, ' ');
-	if (!number || number[1] < '0' || number[1] > '9')
+	if (strncmp(text, "taken ", 6) == 0)
+		word = QUEUE_TAKEN;
+	else if (strncmp(text, "done ", 5) == 0)
+		word = QUEUE_DONE;
+	else
+		return QUEUE_GOSSIP;
+	if (number[1] < '0' || number[1] > '9')
 		return QUEUE_GOSSIP;
 	errno = 0;
-	*id = strtoull(number + 1, &end, 10);
+	n = strtoull(number + 1, &end, 10);
 	if (errno || *end)
 		return QUEUE_GOSSIP;
-	if (strncmp(text, "taken ", 6) == 0)
-		return QUEUE_TAKEN;
-	return strncmp(text, "done ", 5) == 0 ? QUEUE_DONE : QUEUE_GOSSIP;
+	*id = n;
+	return word;
 }
 
 /* 1: there was one, 0: nothing. */
