@@ -291,7 +291,7 @@ const struct key service_keys[] = {
 
 	/* triggers */
 	KEY("trigger_max", T_BYTES, trigger_max, "2048", REQUEST, CONF_LIVE,
-	    "the longest request", BETWEEN(1, 65536)),
+	    "the longest request", BETWEEN(1, 16000)),
 	KEY("trigger_timeout", T_DURATION, trigger_timeout, "10s", REQUEST,
 	    CONF_LIVE, "how long a request may take"),
 	KEY("trigger_ack", T_BOOL, trigger_ack, "no", REQUEST, CONF_LIVE,

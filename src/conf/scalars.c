@@ -154,9 +154,9 @@ int parse_frame(const struct key *k, void *base, const char *text,
 	UNUSED(in);
 	if (strcmp(text, "text") != 0 &&
 	    (strncmp(text, "size:", 5) != 0 ||
-	     text_number(text + 5, 1, 65536, &n) < 0)) {
+	     text_number(text + 5, 1, 16000, &n) < 0)) {
 		*why = xasprintf("'%s' is neither 'text' nor size:N, N from 1 "
-				 "to 65536", text);
+				 "to 16000", text);
 		return -EINVAL;
 	}
 	*(int64_t *)key_field(k, base) = n;
