@@ -123,6 +123,12 @@ static void said(void *arg, int32_t pid, uint32_t generation, bool avail)
 	bool busy = w->state == WORKER_BUSY || w->holds > 0;
 
 	set_start_number(w, generation);
+	if (w->state >= WORKER_STOPPING) {
+		/* Told to leave: all that counts is its last use. */
+		w->done += avail;
+		p->g->service->data->served += avail;
+		return;
+	}
 	if (avail && p->g->conf->ready.kind == READY_STATUS && !w->ready)
 		worker_is_ready(w);
 	else if (avail != busy)
