@@ -47,8 +47,10 @@ while True:
     signal.pause()
 """
 ZOMBIE = READY + """
-if os.fork() == 0:
+child = os.fork()
+if child == 0:
     os._exit(0)
+os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
 """ + WAIT
 REPORT = READY + """
 print("==1==ERROR: AddressSanitizer: heap-use-after-free", file=sys.stderr,
