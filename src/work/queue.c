@@ -233,6 +233,8 @@ static int read_report(struct queue *q)
 		if (strlen(text) == m.len)
 			word = word_of(text, &id);
 	}
+	if (word == QUEUE_GOSSIP)
+		id = 0;
 	q->events->said(q->arg, m.has_cred ? m.cred.pid : 0, word, id);
 	return 1;
 }
