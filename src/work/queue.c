@@ -40,6 +40,7 @@
 /* RECORD_QUEUE's data; the record's id is the only worker's pid. */
 struct queue_data {
 	uint32_t shut;
+	uint32_t size;		/* what the last message took, as guessed */
 };
 
 struct queue {
@@ -79,10 +80,8 @@ static void forget_oldest(struct queue *q)
 	q->known--;
 }
 
-static void remember(struct queue *q, size_t len)
+static void remember(struct queue *q, uint32_t size)
 {
-	uint32_t size = memory_of(len);
-
 	if (q->known == q->room) {
 		uint32_t room = q->room ? q->room * 2 : 16;
 		uint32_t *sizes = xcalloc(room, sizeof(*sizes));
@@ -99,6 +98,18 @@ static void remember(struct queue *q, size_t len)
 	q->bytes += size;
 }
 
+/* What an earlier usher sent: as many as its last one goes into all. */
+static void recall(struct queue *q)
+{
+	uint32_t size = RECORD_AS(q->record, struct queue_data)->size;
+	int64_t left = fd_outq(q->fd);
+
+	if (size < HEAD)
+		size = memory_of(USUAL);
+	for (; left > 0; left -= size)
+		remember(q, size);
+}
+
 uint32_t queue_count(struct queue *q)
 {
 	struct loop_stats now;
@@ -110,7 +121,7 @@ uint32_t queue_count(struct queue *q)
 		q->known = q->head = 0, q->bytes = 0;
 	while (q->known && q->bytes - q->sizes[q->head] >= (uint64_t)bytes)
 		forget_oldest(q);
-	/* Of an earlier usher, or greater than thought. */
+	/* Greater than thought. */
 	if (bytes > 0 && q->known == 0)
 		return 1;
 	return q->known;
@@ -279,7 +290,10 @@ int queue_send(struct queue *q, const void *buf, size_t len, const int *fds,
 	ssize_t r = fd_send(q->fd, buf, len, fds, n, MSG_DONTWAIT);
 
 	if (r >= 0) {
-		remember(q, len);
+		uint32_t size = memory_of(len);
+
+		RECORD_AS(q->record, struct queue_data)->size = size;
+		remember(q, size);
 		return 0;
 	}
 	if (r != -EAGAIN)
@@ -419,6 +433,7 @@ int queue_hang(struct service *s, int record, const struct queue_options *o,
 		return -EINVAL;
 	q = queue_new(s, record, o, events, arg);
 	q->shut = RECORD_AS(record, struct queue_data)->shut == 1;
+	recall(q);
 	loop_attach(s->u->loop, record, on_event, q);
 	q->armed = false;
 	look(q);
