@@ -254,6 +254,18 @@ void pool_worker_ready(struct worker *w)
 
 /* ---- a worker has ended ---- */
 
+/* It took one of the empty messages, as far as can be known. */
+static bool took_farewell(struct pool *p, const struct worker *w,
+			  const struct child_exit *e)
+{
+	if (!p->farewells || w->generation != p->current ||
+	    worker_leaves(w) || w->fault ||
+	    (e->known && (e->signaled || e->status)))
+		return false;
+	p->farewells--;
+	return true;
+}
+
 static bool is_failure(const struct worker *w, const struct child_exit *e,
 		       bool served)
 {
@@ -308,7 +320,7 @@ void pool_worker_ended(struct worker *w, const struct child_exit *e)
 	struct pool *p = g->pool;
 	bool served = p->kind->served ? p->kind->served(w)
 				      : g->handed > w->handed || w->taken > 0;
-	bool failure = is_failure(w, e, served);
+	bool failure = !took_farewell(p, w, e) && is_failure(w, e, served);
 	bool faulty = w->fault != NULL;
 	bool lived = loop_now(loop_of(p)) - w->started >= PROVED_MS;
 	char buf[96], how[160];
@@ -316,8 +328,6 @@ void pool_worker_ended(struct worker *w, const struct child_exit *e)
 
 	child_exit_text(e, buf, sizeof(buf));
 	snprintf(how, sizeof(how), "%s", faulty ? w->fault : buf);
-	if (!worker_leaves(w) && !failure && p->farewells && g == p->current)
-		p->farewells--;
 	clear_replacing(p, w);
 	w->failed = failure;
 	p->service->data->failures += failure;
@@ -722,7 +732,7 @@ void pool_free(struct pool **pp)
 	roll_drop(p, -ECANCELED, "the service is gone");
 	while ((g = TAILQ_FIRST(&p->generations))) {
 		while (!TAILQ_EMPTY(&g->workers))
-			worker_free(TAILQ_FIRST(&g->workers));
+			worker_abandon(TAILQ_FIRST(&g->workers));
 		generation_close(g);
 	}
 	timer_cancel(l, &p->retry);

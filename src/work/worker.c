@@ -200,6 +200,15 @@ void worker_free(struct worker *w)
 	free(w);
 }
 
+void worker_abandon(struct worker *w)
+{
+	child_kill(pidfd_of(w), SIGKILL);
+	if (w->output >= 0)
+		output_close(w->generation->service, w->output);
+	w->output = -1;
+	worker_free(w);
+}
+
 static void on_pidfd(void *arg, uint32_t events)
 {
 	struct worker *w = arg;

@@ -46,8 +46,10 @@ static inline bool worker_leaves(const struct worker *w)
 /* Usher ends W because of a fault: WHY, half a sentence (static). */
 void worker_fault(struct worker *w, const char *why);
 
-/* Frees W; its process has ended or is given up (adoption failed). */
+/* Frees W, whose process has ended. */
 void worker_free(struct worker *w);
+/* Kills W and frees it without waiting (usher could not begin). */
+void worker_abandon(struct worker *w);
 
 /* A copy of what changes into its record. */
 void worker_save(struct worker *w);

@@ -14,7 +14,10 @@ timeout = 120
 CONF = """
 [service example]
 listen = unix:@DIR@/example
-exec = @DIR@/example
+exec = @DIR@/program
+pass_environment = PERL5LIB
+pass_environment = RUBYLIB
+pass_environment = LD_LIBRARY_PATH
 handoff = pass
 workers = 2
 settle = 0
@@ -66,7 +69,7 @@ if has("ruby", "-rsocket", "-e1"):
 
 for name, make in examples.items():
     usher = Daemon(CONF)
-    make(usher.expand("@DIR@/example"))
+    make(usher.expand("@DIR@/program"))
     with usher:
         for _ in range(20):
             with usher.client("example") as client:
@@ -79,6 +82,8 @@ for name, make in examples.items():
         if name != "first":         # it dies of SIGTERM, the page says so
             usher.call("Scale", service="example", workers="1")
             wait_for(lambda: len(usher.workers("example")) == 1)
+            with usher.client("example") as client:
+                assert receive_all(client), name    # it is there
             pid = usher.workers("example")[0]
             os.kill(pid, signal.SIGTERM)
             wait_for(lambda: usher.workers("example") not in ([], [pid]))
