@@ -122,10 +122,21 @@ START_TEST(long_line)
 END_TEST
 
 /* A flood costs a counted drop, and the count is told. */
+/* A machine that is busy elsewhere lets a line through now and then, and each
+ * time tells what went before. */
+static uint64_t told_dropped(const char *text)
+{
+	static const char begin[] = "web[77] wrote too much: ";
+	uint64_t sum = 0;
+
+	while ((text = strstr(text, begin)))
+		sum += strtoull(text += sizeof(begin) - 1, NULL, 10);
+	return sum;
+}
+
 START_TEST(flood)
 {
 	static char text[32768];
-	char want[80];
 	uint64_t dropped;
 
 	for (size_t i = 0; i < sizeof(text); i += 4)
@@ -138,10 +149,8 @@ START_TEST(flood)
 	ck_assert_uint_ge(dropped, sizeof(text) -
 			  4 * (OUTPUT_BURST + OUTPUT_RATE));
 	worker_ends(false);
-	snprintf(want, sizeof(want),
-		 "web[77] wrote too much: %llu bytes were dropped\n",
-		 (unsigned long long)dropped);
-	ck_assert_ptr_nonnull(strstr(h.told, want));
+	ck_assert_ptr_nonnull(strstr(h.told, " bytes were dropped\n"));
+	ck_assert_uint_eq(told_dropped(h.told), dropped);
 }
 END_TEST
 
