@@ -73,10 +73,20 @@ static void log_start(struct service *s, const struct conn *c)
 		  "start %llu from %s", (unsigned long long)c->cookie, peer);
 }
 
+/* What the client has said already is read: closing on it would be a reset,
+ * and the reset would overtake TEXT. */
+static void say_no(int fd, const char *text)
+{
+	char said[4096];
+
+	if (text)
+		send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+	recv(fd, said, sizeof(said), MSG_DONTWAIT);
+}
+
 void arrival_refuse(struct service *s, struct conn *c, enum refusal why,
 		    enum conf_on how)
 {
-	const char *text = s->conf->refuse_message;
 	const struct linger reset = { .l_onoff = 1 };
 	char peer[ADDR_TEXT];
 
@@ -93,8 +103,8 @@ void arrival_refuse(struct service *s, struct conn *c, enum refusal why,
 	if (how == ON_RESET)
 		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset,
 			   sizeof(reset));
-	else if (text)
-		send(c->fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+	else
+		say_no(c->fd, s->conf->refuse_message);
 	admit_leave(s, c->source);
 	fd_closep(&c->fd);
 }

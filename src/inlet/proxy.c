@@ -64,6 +64,7 @@ static void finish(struct reading *r, struct conn *c)
 
 	timer_cancel(s->u->loop, &r->timer);
 	TAILQ_REMOVE(&s->headers, r, entry);
+	s->nheaders--;
 	loop_unwatch(s->u->loop, r->record, 0);
 	record_buffer_end(d->buffer);
 	*c = r->c;
@@ -169,6 +170,7 @@ static struct reading *reading_new(struct service *s, const struct conn *c,
 	r->c = *c;
 	r->record = record;
 	TAILQ_INSERT_TAIL(&s->headers, r, entry);
+	s->nheaders++;
 	if (ms > 0)
 		timer_set(s->u->loop, &r->timer, ms, on_timeout, r);
 	return r;
@@ -247,12 +249,7 @@ int proxy_adopt(struct service *s, int record)
 
 uint32_t proxy_pending(const struct service *s)
 {
-	const struct reading *r;
-	uint32_t n = 0;
-
-	TAILQ_FOREACH(r, &s->headers, entry)
-		n++;
-	return n;
+	return s->nheaders;
 }
 
 void proxy_drop(struct service *s)

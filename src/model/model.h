@@ -16,6 +16,7 @@
 #include <sys/queue.h>
 
 #include "base/addr.h"
+#include "base/bucket.h"
 #include "base/loop.h"
 #include "base/record.h"
 #include "base/stats.h"
@@ -62,6 +63,7 @@ struct slot_data {
 	uint64_t output_dropped;	/* bytes of workers' output */
 	uint64_t bytes_up, bytes_down;	/* relays */
 	struct stats_hist to_handoff, to_taken;
+	struct bucket rate;	/* inlet/admit's: of `rate` */
 };
 _Static_assert(sizeof(struct slot_data) <= SLOT_DATA, "slot_data");
 
@@ -234,6 +236,7 @@ struct service {
 	void *triggers;		/* trigger/'s */
 	TAILQ_HEAD(conns, conn_wait) waiting;	/* arrival's: offered again */
 	TAILQ_HEAD(headers, reading) headers;	/* inlet/proxy's: being read */
+	uint32_t nheaders;
 	bool starting, rolling, gone;
 	bool retiring;		/* reload's: no longer named */
 	bool draining;		/* told to; the doors may still be open */
