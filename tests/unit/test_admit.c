@@ -19,20 +19,21 @@ static const struct text_rate none = { 0 };
 static const struct {
 	double per_second, burst;
 } rates[] = {
-	{ 1, 1 }, { 10, 10 }, { 100, 1 }, { 1000, 50 }, { 100000, 100000 },
+	{ 1, 1 }, { 10, 10 }, { 100, 1 }, { 1000, 50 }, { 100000, 1000 },
 };
 
-/* Asked for more than it gives, for 100 s, at odd times. */
+/* Asked thrice as often as it gives, until it gave 10,000 or for 100 s. */
 START_TEST(bucket_rate)
 {
 	const struct text_rate r = { rates[_i].per_second, rates[_i].burst };
 	struct bucket b = { 0 };
-	double taken = 0, want = 100 * r.per_second + r.burst;
+	double seconds = r.per_second > 100 ? 10000 / r.per_second : 100;
+	double taken = 0, want = seconds * r.per_second + r.burst;
 	int64_t step = (int64_t)(1e6 / r.per_second / 3);
 
 	if (step == 0)
 		step = 1;
-	for (int64_t now = 1; now <= 100000000; now += step) {
+	for (int64_t now = 1; now <= (int64_t)(seconds * 1e6); now += step) {
 		bucket_fill(&b, &r, now, 0);
 		taken += bucket_take(&b);
 	}
