@@ -268,15 +268,18 @@ int trigger_start(struct service *s)
 	struct triggers *t;
 	int r;
 
-	/* Workers that share the doors read them themselves. */
+	/* Workers that share the doors read them themselves; `every` is
+	 * theirs too, if the handler can tell them. */
 	if (!s->handler->run)
 		return 0;
 	t = triggers_of(s);
 	t->stopping = false;
 	queue_settle(t);
-	r = watch_doors(t);
-	if (r < 0)
-		return r;
+	if (s->conf->handoff != HANDOFF_SHARE) {
+		r = watch_doors(t);
+		if (r < 0)
+			return r;
+	}
 	set_every(t);
 	trigger_soon(t);
 	return 0;
