@@ -204,7 +204,8 @@ def held(lab, address, n):
 
 
 def idle(lab):
-    n = 2000 if lab.quick else min(8000, lab.descriptors // 3 - 1200)
+    # Who makes pipes with a connection holds six descriptors for each.
+    n = min(2000 if lab.quick else 8000, lab.descriptors // 6 - 1100)
     t = Table(f"relay: {n} idle connections", ["subject", "own bytes each",
                                                "pipes"],
               "Own: private memory, before and after, divided; each "
