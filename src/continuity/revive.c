@@ -155,9 +155,10 @@ static void count(struct revived *out, const struct record *r)
 
 static bool is_control(const struct record *r)
 {
-	return r->kind == RECORD_STORED || r->kind == RECORD_LEASE ||
-	       r->kind == RECORD_CLIENT ||
-	       (r->kind == RECORD_DOOR && r->service == RECORD_NOBODY);
+	/* What a service's own workers stored is the service's. */
+	return r->kind == RECORD_LEASE || r->kind == RECORD_CLIENT ||
+	       ((r->kind == RECORD_DOOR || r->kind == RECORD_STORED) &&
+		r->service == RECORD_NOBODY);
 }
 
 /* Doors first, then what serves, workers after their queues. */
@@ -179,6 +180,8 @@ static void revive_one(struct usher *u, int i,
 
 	if (is_control(r))
 		kept = control(u, i) == 0;
+	else if (r->kind == RECORD_FLOW)
+		kept = true;	/* of all Postfix services, found by kind */
 	else
 		kept = s && hang(u, s, i);
 	if (kept) {
