@@ -38,9 +38,13 @@ static struct stored_data *data_of(int record)
 	return RECORD_AS(record, struct stored_data);
 }
 
+/* What a service's workers stored is the service's, see work/shelf. */
 static int next_stored(int from)
 {
-	return record_next(RECORD_STORED, from);
+	do
+		from = record_next(RECORD_STORED, from);
+	while (from >= 0 && record_at(from)->service != RECORD_NOBODY);
+	return from;
 }
 
 /* ---- time ---- */

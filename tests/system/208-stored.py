@@ -53,6 +53,17 @@ with Daemon(CONF, fds=False) as usher:
     new_generation(usher)
     said = ask(usher, b"read")
     assert said["names"] == ["front", "memory", "memory"], said
+    # They are the service's, not among what others gave usher to hold.
+    assert usher.call("ListStore") == {"names": []}
+
+    # They outlive usher, as the worker does that stored them.
+    usher.kill()
+    usher.read_notify()     # what the old one still said
+    usher.start()
+    new_generation(usher)
+    said = ask(usher, b"read")
+    assert said["names"] == ["front", "memory", "memory"], said
+    assert said["memory"] == "written by generation 1", said
     ask(usher, b"remove")
     new_generation(usher)
     assert ask(usher, b"read")["names"] == ["front"]

@@ -1,5 +1,7 @@
 """kill -9 of usher with the keeper: Postfix's workers stay, their sessions
 go on, and the next usher has them: who was busy becomes available again."""
+import os
+
 from harness import BINARY, Daemon, wait_for
 from lab import Root
 from postfix_lib import (USER, delivered, faults, mail_of, send, sections,
@@ -15,6 +17,12 @@ HEAD = "[usher]\nkeeper = yes\n\n"
 
 def workers(usher, name="postfix-smtp-inet"):
     return {w["pid"]: w["state"] for w in usher.service(name)["workers"]}
+
+
+def environ(pid):
+    with open(f"/proc/{pid}/environ", encoding="utf-8") as file:
+        return dict(word.split("=", 1)
+                    for word in file.read().split("\0") if word)
 
 
 with Root("postfix", net=True) as box:
@@ -47,6 +55,13 @@ with Root("postfix", net=True) as box:
         gossip = usher.service("postfix-smtp-inet")["gossip"]
         sessions = [smtp() for _ in range(4)]
         wait_for(lambda: len(workers(usher)) == 4)
+        # All share one flow pipe, those before the crash and those after.
+        pipes = {os.readlink(f"/proc/{pid}/fd/3")
+                 for pid in [*workers(usher), *qmgr]}
+        assert len(pipes) == 1, pipes
+        # GENERATION grew on: no two starts have the same.
+        starts = [environ(pid)["GENERATION"] for pid in workers(usher)]
+        assert len(set(starts)) == len(starts), starts
         for one in sessions:
             one.quit()
         send("after")
