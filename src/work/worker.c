@@ -423,9 +423,12 @@ static bool named(const struct launch *l, int to)
 static int prepare_output(struct worker *w, struct launch *l, int *child)
 {
 	bool inherit = false;
-	int r = output_open(w->generation->service, conf_of(w), child,
-			    &inherit);
+	int r;
 
+	/* inetd's wait: both are the door. */
+	if (named(l, 1) && named(l, 2))
+		return 0;
+	r = output_open(w->generation->service, conf_of(w), child, &inherit);
 	if (r < -1)
 		return r;
 	w->output = r;
