@@ -125,6 +125,12 @@ struct conf_limit {
 };
 enum { CONF_NOFILE, CONF_CORE, CONF_AS, CONF_CPU, CONF_NPROC, CONF_LIMITS };
 
+/* A key that was set, by its number in the table, and where. */
+struct conf_set {
+	uint16_t key;
+	struct conf_where where;
+};
+
 struct conf_service {
 	TAILQ_ENTRY(conf_service) entry;
 	char *name;
@@ -201,8 +207,9 @@ struct conf_service {
 
 	bool enabled;
 
-	/* For each key of the table: where it was set (file NULL: default). */
-	struct conf_where *set;
+	/* The keys that were set; all others hold their defaults. */
+	struct conf_set *set;	/* nset of them */
+	size_t nset;
 	/* The directory for FIFOs by name: [usher] spool. */
 	const char *spool;
 };

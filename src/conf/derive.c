@@ -11,9 +11,41 @@
 
 #include "base/mem.h"
 
+/* A service sets a few of the many keys: a list of those is a tenth of a
+ * place for each. */
+static struct conf_set *find_set(const struct conf_service *s, size_t key)
+{
+	for (size_t i = 0; i < s->nset; i++)
+		if (s->set[i].key == key)
+			return &s->set[i];
+	return NULL;
+}
+
+struct conf_where derive_where(const struct conf_service *s, size_t key)
+{
+	const struct conf_set *set = find_set(s, key);
+
+	return set ? set->where : (struct conf_where){ 0 };
+}
+
+void derive_mark(struct conf_service *s, size_t key, struct conf_where where)
+{
+	struct conf_set *set = find_set(s, key);
+
+	if (!where.file) {
+		if (set)
+			*set = s->set[--s->nset];
+		return;
+	}
+	if (set)
+		return;
+	s->set = xrealloc(s->set, (s->nset + 1) * sizeof(*s->set));
+	s->set[s->nset++] = (struct conf_set){ (uint16_t)key, where };
+}
+
 bool derive_is_set(const struct conf_service *s, const char *key)
 {
-	return s->set[key_index(key_of_service(key))].file != NULL;
+	return find_set(s, key_index(key_of_service(key))) != NULL;
 }
 
 bool derive_protocol_shares(enum conf_protocol protocol)

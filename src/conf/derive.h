@@ -30,6 +30,11 @@ bool derive_prints(const struct conf_service *s, const struct key *k);
 void derive_reports(struct conf_service *s);
 void derive_defaults(struct conf_service *s);
 
+/* Where key number KEY was set (file NULL: it was not), and to say so: the
+ * first place holds, until it is said with file NULL. */
+struct conf_where derive_where(const struct conf_service *s, size_t key);
+void derive_mark(struct conf_service *s, size_t key, struct conf_where where);
+
 /* Was KEY set, in the section or by [defaults]? */
 bool derive_is_set(const struct conf_service *s, const char *key);
 

@@ -213,7 +213,6 @@ static void check_defaults(struct load *l, const struct section *d)
 	struct conf_service *s = xcalloc(1, sizeof(*s));
 	struct value_in in = { .world = &l->world, .kept = l->kept };
 
-	s->set = xcalloc(n_service_keys, sizeof(*s->set));
 	for (size_t i = 0; i < d->n; i++) {
 		const struct entry *e = &d->v[i];
 		CLEANUP(freep) char *why = NULL;
@@ -274,7 +273,7 @@ static void check_agents(struct load *l)
 		TAILQ_FOREACH(t, &c->services, entry)
 			words[n++] = t->name;
 		near = text_nearest(s->agent_of, words, n);
-		load_error(l, s->set[key_index(key_of_service("builtin"))],
+		load_error(l, derive_where(s, key_index(key_of_service("builtin"))),
 			   s->title, "builtin",
 			   near ? "there is no service '%s'; did you mean %s?"
 				: "there is no service '%s'",

@@ -90,12 +90,13 @@ static void print_keys(const struct conf_service *s, int which, bool where,
 {
 	for (size_t i = 0; i < n_service_keys; i++) {
 		const struct key *k = &service_keys[i];
+		struct conf_where set = derive_where(s, i);
 
-		if (!(which & (s->set[i].file ? WHICH_SET : WHICH_UNSET)) ||
+		if (!(which & (set.file ? WHICH_SET : WHICH_UNSET)) ||
 		    !derive_prints(s, k))
 			continue;
 		if (k->type != T_RULES)
-			print_key(k, s, &s->set[i], where, out);
+			print_key(k, s, &set, where, out);
 		else if (s->rules.n && s->rules.v[0].allow ==
 					       (strcmp(k->name, "allow") == 0))
 			print_rules(s, where, out);

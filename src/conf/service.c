@@ -49,11 +49,9 @@ static bool take(struct service_maker *m, struct conf_service *s,
 	struct value_in in = {
 		.where = e->where, .world = &m->l->world, .kept = m->l->kept,
 	};
-	struct conf_where *set = &s->set[key_index(e->key)];
 	CLEANUP(freep) char *why = NULL;
 
-	if (!set->file)
-		*set = e->where;
+	derive_mark(s, key_index(e->key), e->where);
 	if (value_parse(e->key, s, e->value, &in, &why) == 0)
 		return true;
 	/* A wrong default is told once, not by each service. */
@@ -92,7 +90,7 @@ static void untake(struct service_maker *m, struct conf_service *s,
 	else if (k->type == T_BOOL)
 		memcpy((char *)s + k->offset, (char *)&m->preset + k->offset,
 		       sizeof(bool));
-	s->set[key_index(k)] = (struct conf_where){ 0 };
+	derive_mark(s, key_index(k), (struct conf_where){ 0 });
 }
 
 static void mute(struct service_maker *m, const struct conf_service *s,
@@ -236,7 +234,7 @@ static void take_defaults(struct service_maker *m, struct conf_service *s,
 			continue;
 		why = derive_cannot(s, e->key);
 		if (!why && is_shape(e->key) &&
-		    !s->set[key_index(e->key)].file)
+		    !derive_where(s, key_index(e->key)).file)
 			why = xstrdup("does not go with the service's own "
 				      "keys");
 		if (why)
@@ -254,7 +252,7 @@ static void drop_unfit(struct service_maker *m, struct conf_service *s,
 		const struct entry *e = &defaults->v[i];
 		CLEANUP(freep) char *why = NULL;
 
-		if (is_own(m, e->key) || !s->set[key_index(e->key)].file)
+		if (is_own(m, e->key) || !derive_where(s, key_index(e->key)).file)
 			continue;
 		why = derive_unfit(s, e->key);
 		if (!why)
@@ -306,7 +304,7 @@ static bool judge_handler(struct service_maker *m, struct conf_service *s,
 							: NULL;
 
 	if (s->handler == HANDLER_BUILTIN && other) {
-		load_error(m->l, s->set[key_index(key("builtin"))],
+		load_error(m->l, derive_where(s, key_index(key("builtin"))),
 			   own->title, "builtin",
 			   "stands beside %s; a service has one of exec, relay "
 			   "and builtin, or exec with relay", other);
@@ -340,7 +338,6 @@ struct conf_service *service_make(struct service_maker *m,
 	s->title = xstrdup(own->title);
 	s->where = own->where;
 	s->spool = m->l->conf->spool;
-	s->set = xcalloc(n_service_keys, sizeof(*s->set));
 	take_own(m, s, own);
 	shape(m, s, own, defaults);
 	take_defaults(m, s, defaults);

@@ -11,7 +11,7 @@
 
 static struct conf_where where(const struct conf_service *s, const char *key)
 {
-	struct conf_where w = s->set[key_index(key_of_service(key))];
+	struct conf_where w = derive_where(s, key_index(key_of_service(key)));
 
 	return w.file ? w : s->where;
 }
