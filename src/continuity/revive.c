@@ -120,8 +120,7 @@ static bool hang(struct usher *u, struct service *s, int i)
 		return hang_door(s, i);
 	case RECORD_REQUEST:
 	case RECORD_RUN:
-		if (!s->triggers && trigger_start(s) < 0)
-			return false;
+		/* Before trigger_start, which makes what was not found. */
 		return trigger_adopt(s, i) == 0;
 	case RECORD_CONN:
 		if (r->arg == CONN_WAITING)

@@ -302,6 +302,17 @@ void request_offer_kept(struct requests *r)
 		offer(q);
 }
 
+/* Not while records are still being found: their buffers are not known yet,
+ * and none may be taken. */
+static void on_adopted(void *arg)
+{
+	struct request *q = arg;
+
+	if (examine(q) == WAIT && read_conn(q) == WAIT &&
+	    wait_for_more(q) < 0)
+		refuse(q, REFUSED_FULL);
+}
+
 int request_conn_adopt(struct requests *r, int record)
 {
 	const struct request_data *d = RECORD_AS(record, struct request_data);
@@ -321,9 +332,8 @@ int request_conn_adopt(struct requests *r, int record)
 	if (d->whole) {
 		requests_full(r);	/* offered by requests_room() */
 		whole(q, &cut);
-	} else if (examine(q) == WAIT && read_conn(q) == WAIT &&
-		   wait_for_more(q) < 0) {
-		refuse(q, REFUSED_FULL);
+	} else {
+		timer_set(r->service->u->loop, &q->timer, 0, on_adopted, q);
 	}
 	return 0;
 }

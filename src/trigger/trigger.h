@@ -17,7 +17,8 @@
 int trigger_start(struct service *s);
 /* The settings changed. */
 void trigger_changed(struct service *s);
-/* After a take-over: a RECORD_RUN or RECORD_REQUEST of S. */
+/* After a take-over, before trigger_start: a RECORD_RUN or RECORD_REQUEST of
+ * S, whose doors are there. */
 int trigger_adopt(struct service *s, int record);
 
 /* Who waits for a run's end; embedded by the owner, zeroed. */
