@@ -38,6 +38,15 @@ static void close_doors(struct service *s)
 	}
 }
 
+/* What was never started (enabled = no) has nothing to stop. */
+static void stop_handler(struct service *s, bool now)
+{
+	if (s->work)
+		s->handler->stop(s, now);
+	else
+		service_gone(s);
+}
+
 /* What has come in and waits for its turn still needs the handler. */
 static void stop_after_runs(void *arg)
 {
@@ -47,7 +56,7 @@ static void stop_after_runs(void *arg)
 		    arrival_waiting(s) > 0)
 		timer_set(s->u->loop, &s->retry, LOOK_MS, stop_after_runs, s);
 	else
-		s->handler->stop(s, false);
+		stop_handler(s, false);
 }
 
 /* Stops what takes arrivals, then what serves them. */
@@ -67,7 +76,7 @@ void action_retire(struct service *s, bool now)
 	if (now)
 		arrival_drop_waiting(s);
 	if (now)
-		s->handler->stop(s, true);
+		stop_handler(s, true);
 	else
 		stop_after_runs(s);
 }

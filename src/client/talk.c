@@ -130,6 +130,9 @@ static int send_all(struct talk *t, const char *text, size_t len,
 			r = net_wait(t->fd, POLLOUT, -1) < 0 ? -EIO : 0;
 		else if (r > 0)
 			n = 0;
+		/* It was closed on us: what it said before is there to read. */
+		if (r == -EPIPE || r == -ECONNRESET)
+			return 0;
 		if (r < 0)
 			return lost(t, "write", (int)r);
 		sent += (size_t)r;

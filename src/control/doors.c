@@ -89,11 +89,14 @@ static int describe(int fd, struct addr *out)
 	return 0;
 }
 
-/* NULL, or why S can't use a socket of A's kind. */
-static const char *unusable(const struct service *s, const struct addr *a)
+/* NULL, or why S (NULL: one to come) can't use FD. */
+static const char *unusable(const struct service *s, int fd)
 {
-	bool dgram = addr_socktype(a->kind) == SOCK_DGRAM;
+	bool dgram = fd_check(fd, FD_WANT_DGRAM, NULL) == 0;
+	const char *why;
 
+	if (!dgram && fd_check(fd, FD_WANT_LISTENING, &why) < 0)
+		return why;
 	if (!s)
 		return NULL;
 	if (dgram && s->conf->protocol != PROTOCOL_WAIT)
@@ -139,6 +142,7 @@ static void add_door(struct service *s, int fd, const struct addr *a)
 		close(fd);
 		return;
 	}
+	endpoint_foreign(ep);
 	ep->adopted = true;
 	RECORD_AS(ep->record, struct door_data)->adopted = 1;
 	endpoint_update(ep);
@@ -213,23 +217,20 @@ enum call_result do_adopt(struct call *c)
 {
 	struct addr addr = { 0 };
 	struct service *s = c->service;
-	const char *why = NULL;
+	const char *why;
 	int index, fd = call_fd(c, &index), r;
 	uint64_t cookie;
 	bool missing;
 
 	if (fd < 0)
 		return CALL_FAILED;
-	if (fd_check(fd, FD_WANT_LISTENING, &why) < 0 &&
-	    fd_check(fd, FD_WANT_DGRAM, NULL) < 0)
+	why = unusable(s, fd);
+	if (why)
 		return call_fail(c, ERROR_DESCRIPTOR, "%s", why);
 	if (describe(fd, &addr) < 0)
 		return call_fail(c, ERROR_DESCRIPTOR, "it has no address");
-	why = unusable(s, &addr);
 	missing = s && wants(s, &addr);
 	addr_free(&addr);
-	if (why)
-		return call_fail(c, ERROR_DESCRIPTOR, "%s", why);
 	cookie = fd_cookie(fd);
 	if (holder(c->u, cookie))
 		return call_fail(c, ERROR_BUSY, "it is a door of %s already",

@@ -11,6 +11,7 @@
 #include "control/commands.h"
 #include "control/server.h"
 #include "control/store.h"
+#include "inlet/listener.h"
 
 /* Our own control connections must not come to lie in the store: a socket
  * that waits in itself is never closed. */
@@ -142,6 +143,7 @@ static enum call_result lend(struct call *c, struct service *s)
 static enum call_result fetch_doors(struct call *c, struct service *s)
 {
 	const char *names[FD_BATCH];
+	struct endpoint *ep;
 	int n = doors_of(s, c->send_fds, names, FD_BATCH);
 
 	if (n == 0)
@@ -149,6 +151,9 @@ static enum call_result fetch_doors(struct call *c, struct service *s)
 				 s->name);
 	if (call_flag(c, "lease") && lend(c, s) != CALL_DONE)
 		return CALL_FAILED;
+	TAILQ_FOREACH(ep, &s->endpoints, entry)
+		if (ep->use == USE_LISTEN && ep->record >= 0)
+			endpoint_foreign(ep);
 	send_names(c, names, n);
 	return CALL_DONE;
 }

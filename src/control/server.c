@@ -155,6 +155,13 @@ static void update(struct client *cl)
 			  on_deadline, cl);
 }
 
+/* Something was done: its patience begins anew with the next update. */
+static void renew(struct client *cl)
+{
+	cl->waits = WAITS_NOTHING;
+	timer_cancel(cl->control->u->loop, &cl->deadline);
+}
+
 /* ---- what goes out ---- */
 
 static void sent(struct client *cl, struct out *o, size_t n)
@@ -164,7 +171,7 @@ static void sent(struct client *cl, struct out *o, size_t n)
 	o->nfds = 0;
 	o->sent += n;
 	cl->unread -= n;
-	cl->waits = WAITS_NOTHING;	/* it reads: patience begins anew */
+	renew(cl);
 	if (o->sent == o->len) {
 		STAILQ_REMOVE_HEAD(&cl->out, entry);
 		free(o->fds);
@@ -243,7 +250,7 @@ static void serve(struct client *cl)
 				timer_set(c->u->loop, &c->more, 0, on_more, c);
 			return;
 		}
-		cl->waits = WAITS_NOTHING;
+		renew(cl);
 		dispatch_message(cl, &m, fds, intake_fds(&cl->in, &m, fds));
 		intake_done(&cl->in, &m);
 	}

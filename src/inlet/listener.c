@@ -104,6 +104,12 @@ int listener_accept(struct endpoint *ep, struct addr_name *peer)
 	return -EAGAIN;
 }
 
+void endpoint_foreign(struct endpoint *ep)
+{
+	ep->foreign = true;
+	RECORD_AS(ep->record, struct door_data)->foreign = 1;
+}
+
 static int accept_one(struct endpoint *ep)
 {
 	struct addr_name peer;
@@ -291,6 +297,7 @@ struct endpoint *listener_hang(struct service *s, int record,
 
 	ep->record = record;
 	ep->adopted = RECORD_AS(record, struct door_data)->adopted;
+	ep->foreign = RECORD_AS(record, struct door_data)->foreign;
 	learn_name(ep);
 	return ep;
 }
@@ -459,10 +466,13 @@ int listener_open(struct service *s, const struct addr *addr,
 	if (addr->kind == ADDR_FD)
 		return open_inherited(s, addr, use, why);
 	for (size_t i = 0; i < addr->nnames; i++) {
+		bool had = given >= 0;
 		int fd = bind_one(addr, &addr->names[i], &n);
 		struct endpoint *ep = fd < 0 ? NULL
 				    : listener_adopt(s, fd, addr, use);
 
+		if (ep && had && given < 0)
+			endpoint_foreign(ep);
 		if (ep)
 			continue;
 		*why = explain(s, addr, &addr->names[i], fd < 0 ? fd

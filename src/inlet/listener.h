@@ -51,6 +51,10 @@ int listener_accept(struct endpoint *ep, struct addr_name *peer);
 /* Looks away from EP for a while: ERROR (an errno) is why. */
 void listener_rest(struct endpoint *ep, int error);
 
+/* EP's socket is another program's too (adopted, fetched, lent): O_NONBLOCK
+ * is the socket's, not ours alone, so it is set again before each accept. */
+void endpoint_foreign(struct endpoint *ep);
+
 /* Accepts until EAGAIN, whatever holds (a door that closes loses nobody). */
 void listener_drain(struct endpoint *ep);
 

@@ -193,6 +193,8 @@ struct endpoint {
 	uint32_t holds;		/* its own; service->holds act besides */
 	bool watched;		/* epoll looks at it */
 	bool adopted;		/* given by Adopt: the file does not name it */
+	bool foreign;		/* another program has the socket too, and may
+				 * make it blocking */
 	bool wildcard;		/* bound to all: ask getsockname a connection */
 	struct timer rest;
 	void *request;		/* inlet/request's own (USE_TRIGGER) */
@@ -207,6 +209,7 @@ struct door_data {
 	uint32_t kind;		/* enum addr_kind */
 	uint32_t adopted;
 	char path[112];		/* Unix, FIFO; else empty */
+	uint32_t foreign;
 };
 
 enum service_state {

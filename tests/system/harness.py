@@ -573,6 +573,14 @@ class Daemon:
             control.send(method, fds, **parameters)
             return control.reply(), control.fds
 
+    def call_line(self, line):
+        """A line as a shell sends it; returns the line that comes back."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(60)
+            sock.connect(self.control)
+            sock.sendall(line.encode() + b"\n")
+            return sock.makefile("r").readline()
+
     def error(self, method, fds=(), **parameters):
         """The same, for a call that must fail: the error's name."""
         try:
@@ -632,7 +640,8 @@ class Control:
         if fds:
             sent = socket.send_fds(self.sock, [data], list(fds))
             data = data[sent:]
-        self.sock.sendall(data)
+        if data:
+            self.sock.sendall(data)
 
     def receive(self):
         """The next message, whole; descriptors gather in .fds."""
