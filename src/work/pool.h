@@ -200,6 +200,14 @@ void pool_worker_ended(struct worker *w, const struct child_exit *e);
 void pool_start_failed(struct generation *g, const char *why);
 void pool_worker_ready(struct worker *w);
 
+/* ---- pool_replace.c ---- */
+
+/* Workers that reached a limit are replaced; replacements that are ready let
+ * theirs go; max_memory is looked at from now on. */
+void pool_replace_due(struct pool *p);
+void pool_finish_replacements(struct pool *p);
+void pool_watch_memory(struct pool *p);
+
 /* ---- adopt.c: after a take-over ---- */
 
 /* As struct handler's adopt: kept until pool_take_over. */

@@ -239,7 +239,7 @@ static void on_watchdog(void *arg)
 	worker_fault(arg, "was silent longer than watchdog");
 }
 
-static void feed_dog(struct worker *w)
+void worker_feed_dog(struct worker *w)
 {
 	if (w->ready && !worker_leaves(w) && conf_of(w)->watchdog > 0)
 		timer_set(loop_of(w), &w->dog, conf_of(w)->watchdog,
@@ -266,7 +266,7 @@ void worker_is_ready(struct worker *w)
 	w->generation->nready++;
 	w->last_used = loop_now(loop_of(w));
 	set_age(w);
-	feed_dog(w);
+	worker_feed_dog(w);
 	set_state(w, WORKER_IDLE);
 	pool_worker_ready(w);
 }
@@ -315,101 +315,12 @@ struct worker *worker_by_pid(struct generation *g, pid_t pid)
 	return NULL;
 }
 
-/* ---- what it says on NOTIFY_SOCKET ---- */
-
-static void said_ready(void *arg)
-{
-	struct worker *w = arg;
-
-	if (conf_of(w)->ready.kind == READY_NOTIFY)
-		worker_is_ready(w);
-}
-
-static void said_stopping(void *arg)
-{
-	struct worker *w = arg;
-	const struct pool_kind *kind = w->generation->pool->kind;
-
-	if (worker_leaves(w) || !w->ready)
-		return;
-	if (kind->leave_one)
-		kind->leave_one(w);
-	worker_leave(w, true);
-	pool_balance(w->generation->pool);
-}
-
-static void said_watchdog(void *arg)
-{
-	feed_dog(arg);
-}
-
-static void said_trigger(void *arg)
-{
-	struct worker *w = arg;
-
-	if (!worker_leaves(w))
-		worker_fault(w, "asked for it with WATCHDOG=trigger");
-}
-
-/* The step that is under way may take US from now on, if that is longer. */
-static void said_extend(void *arg, int64_t us)
-{
-	struct worker *w = arg;
-	struct timer *t = worker_leaves(w) ? &w->kill : &w->limit;
-	int64_t ms = us / 1000;
-
-	if ((!worker_leaves(w) && w->ready) || !timer_is_set(t) ||
-	    t->due >= loop_now(loop_of(w)) + ms)
-		return;
-	timer_set_named(loop_of(w), t, ms, t->fn, t->arg, t->name);
-	worker_save(w);
-}
-
-static void said_status(void *arg, const char *text)
-{
-	struct worker *w = arg;
-
-	free(w->text);
-	w->text = xstrdup(text);
-}
-
-static void said_store(void *arg, int fd, const char *name, bool poll)
-{
-	struct worker *w = arg;
-	struct pool *p = w->generation->pool;
-
-	if (p->kind->store)
-		p->kind->store(p, fd, name, poll);
-	else
-		close(fd);
-}
-
-static void said_unstore(void *arg, const char *name)
-{
-	struct worker *w = arg;
-	struct pool *p = w->generation->pool;
-
-	if (p->kind->unstore)
-		p->kind->unstore(p, name);
-}
-
-static const struct notify_events notify_events = {
-	.ready = said_ready,
-	.stopping = said_stopping,
-	.watchdog = said_watchdog,
-	.trigger = said_trigger,
-	.extend = said_extend,
-	.status = said_status,
-	.store = said_store,
-	.unstore = said_unstore,
-};
+/* ---- start ---- */
 
 static bool may_store(const struct conf_service *c)
 {
 	return c->handoff == HANDOFF_SHARE && c->protocol == PROTOCOL_SYSTEMD;
 }
-
-/* ---- start ---- */
 
 static bool named(const struct launch *l, int to)
 {
@@ -448,7 +359,7 @@ static int prepare_notify(struct worker *w, struct launch *l)
 	const struct conf_service *c = conf_of(w);
 	uid_t uid = c->who.identity.set_user ? c->who.identity.uid : getuid();
 	int r = notify_open(w->generation->service, uid, may_store(c),
-			    &notify_events, w, &w->notify);
+			    &worker_notify_events, w, &w->notify);
 
 	if (r < 0)
 		return r;
@@ -571,7 +482,7 @@ static void adopt_timers(struct worker *w, const struct worker_data *d)
 		timer_set(loop_of(w), &w->limit,
 			  w->started + conf_of(w)->start_timeout - now,
 			  on_start_timeout, w);
-	feed_dog(w);
+	worker_feed_dog(w);
 	if (!worker_leaves(w) && !w->ready)
 		ready_adopt(w);
 }
@@ -581,7 +492,7 @@ static void adopt_channels(struct worker *w, const struct worker_data *d)
 	struct service *s = w->generation->service;
 
 	if (d->notify >= 0 &&
-	    notify_adopt(s, d->notify, may_store(conf_of(w)), &notify_events,
+	    notify_adopt(s, d->notify, may_store(conf_of(w)), &worker_notify_events,
 			 w, &w->notify) < 0)
 		w->notify = NULL;
 	w->output = -1;

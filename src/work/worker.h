@@ -54,6 +54,11 @@ void worker_abandon(struct worker *w);
 /* A copy of what changes into its record. */
 void worker_save(struct worker *w);
 
+/* It gave a sign of life: its watchdog begins anew. */
+void worker_feed_dog(struct worker *w);
+/* worker_notify.c: with a struct worker as their argument. */
+extern const struct notify_events worker_notify_events;
+
 /* Resident bytes, or 0. */
 uint64_t worker_memory(const struct worker *w);
 
