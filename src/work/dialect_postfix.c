@@ -375,6 +375,10 @@ static int fire(struct generation *g, const char *message, size_t len)
 	struct postfix *p = g->private;
 	struct endpoint *ep;
 
+	if (len == 0) {		/* a timer's: Postfix's wake-up */
+		message = "W";
+		len = 1;
+	}
 	if (len > MESSAGE_MAX)
 		return -EMSGSIZE;
 	if (p->nfires == FIRES_MAX)

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/net.h"
@@ -56,12 +57,17 @@ static uint32_t share_waiting(struct generation *g)
 		return 0;
 	TAILQ_FOREACH(ep, &g->service->endpoints, entry) {
 		struct net_queue q = { 0 };
+		int bytes = 0;
 		bool packets = ep->addr.kind == ADDR_UDP ||
 			       ep->addr.kind == ADDR_UNIX_DGRAM;
 
-		if (is_door(ep) &&
-		    net_queue(record_at(ep->record)->fd[0], &q) == 0)
+		if (ep->addr.kind == ADDR_FIFO && is_door(ep)) {
+			ioctl(record_at(ep->record)->fd[0], FIONREAD, &bytes);
+			n += bytes > 0;
+		} else if (is_door(ep) &&
+			   net_queue(record_at(ep->record)->fd[0], &q) == 0) {
 			n += packets ? q.depth > 0 : q.depth;
+		}
 	}
 	return n;
 }
