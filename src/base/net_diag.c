@@ -14,7 +14,6 @@
 #include <inttypes.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
-#include <linux/unix_diag.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -23,9 +22,6 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-
-/* Netlink answers within the request; this is for a kernel gone astray. */
-#define DIAG_MS 200
 
 /* /proc/net/tcp's states. */
 #define STATE_LISTEN 0x0a
@@ -228,80 +224,6 @@ static int tcp_queue(int fd, struct net_queue *out)
 	return 0;
 }
 
-/* Asks about one Unix socket by its inode. */
-static int diag_send(int nl, unsigned long inode)
-{
-	struct {
-		struct nlmsghdr head;
-		struct unix_diag_req req;
-	} m = {
-		.head = { .nlmsg_len = sizeof(m),
-			  .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			  .nlmsg_flags = NLM_F_REQUEST },
-		.req = { .sdiag_family = AF_UNIX,
-			 .udiag_states = ~0u,
-			 .udiag_ino = (uint32_t)inode,
-			 .udiag_show = UDIAG_SHOW_RQLEN,
-			 .udiag_cookie = { ~0u, ~0u } },
-	};
-	ssize_t n;
-
-	do {
-		n = send(nl, &m, sizeof(m), 0);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
-}
-
-static int diag_answer(const void *buf, size_t len, struct net_queue *out)
-{
-	const struct nlmsghdr *h = buf;
-	const struct unix_diag_rqlen *rq;
-	const struct nlattr *at;
-	size_t pos = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct unix_diag_msg));
-
-	if (len < sizeof(*h) || h->nlmsg_len > len)
-		return -EBADMSG;
-	if (h->nlmsg_type == NLMSG_ERROR)
-		return len < NLMSG_LENGTH(sizeof(int)) ?
-			-EBADMSG : *(const int *)NLMSG_DATA(h);
-	for (; pos + NLA_HDRLEN <= h->nlmsg_len;
-	     pos += NLA_ALIGN(at->nla_len)) {
-		at = (const void *)((const char *)buf + pos);
-		if (at->nla_len < NLA_HDRLEN ||
-		    pos + at->nla_len > h->nlmsg_len)
-			return -EBADMSG;
-		if (at->nla_type != UNIX_DIAG_RQLEN ||
-		    at->nla_len < NLA_HDRLEN + sizeof(*rq))
-			continue;
-		rq = (const void *)((const char *)at + NLA_HDRLEN);
-		out->depth = rq->udiag_rqueue;
-		out->max = rq->udiag_wqueue;
-		return 0;
-	}
-	return -ENODATA;
-}
-
-static int unix_queue(int fd, struct net_queue *out)
-{
-	CLEANUP(fd_closep) int nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
-					   NETLINK_SOCK_DIAG);
-	union {
-		struct nlmsghdr head;
-		char bytes[4096];
-	} buf;
-	struct stat st;
-	ssize_t n;
-	int r;
-
-	if (nl < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	r = diag_send(nl, (unsigned long)st.st_ino);
-	if (r < 0)
-		return r;
-	n = net_read(nl, &buf, sizeof(buf), DIAG_MS);
-	return n < 0 ? (int)n : diag_answer(&buf, (size_t)n, out);
-}
-
 /* What waits in a datagram socket is counted in bytes of memory; a Unix one's
  * is its senders' memory and can't be seen. */
 static int dgram_queue(int fd, struct net_queue *out)
@@ -317,7 +239,7 @@ static int dgram_queue(int fd, struct net_queue *out)
 	return 0;
 }
 
-int net_queue(int fd, struct net_queue *out)
+int net_queue_in(const struct net_queues *known, int fd, struct net_queue *out)
 {
 	int domain = 0, type = 0, on = 0;
 	socklen_t len = sizeof(int);
@@ -331,5 +253,11 @@ int net_queue(int fd, struct net_queue *out)
 		return dgram_queue(fd, out);
 	if (!on)
 		return -EINVAL;
-	return domain == AF_UNIX ? unix_queue(fd, out) : tcp_queue(fd, out);
+	return domain == AF_UNIX ? net_unix_queue(known, fd, out)
+				 : tcp_queue(fd, out);
+}
+
+int net_queue(int fd, struct net_queue *out)
+{
+	return net_queue_in(NULL, fd, out);
 }

@@ -28,4 +28,8 @@ int net_path_rights(const struct addr *a, const struct net_note *note);
  * Descriptor or -errno. */
 int net_raise(int fd);
 
+/* A listening Unix socket's accept queue: net_unix_diag.c. */
+int net_unix_queue(const struct net_queues *known, int fd,
+		   struct net_queue *out);
+
 #endif

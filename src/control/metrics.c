@@ -240,14 +240,15 @@ static uint64_t door_value(const struct endpoint *ep, size_t which,
 }
 
 static void put_door(FILE *f, const struct service *s,
-		     const struct endpoint *ep, size_t which)
+		     const struct endpoint *ep, size_t which,
+		     const struct net_queues *known)
 {
 	const struct door_metric *m = &door_metrics[which];
 	struct net_queue q = { 0 };
 
 	if (ep->record < 0 ||
 	    (which != 2 && (ep->addr.kind == ADDR_FIFO ||
-	     net_queue(record_at(ep->record)->fd[0], &q) < 0)))
+	     net_queue_in(known, record_at(ep->record)->fd[0], &q) < 0)))
 		return;
 	fprintf(f, "usher_%s%s{", m->name,
 		strcmp(m->kind, "counter") ? "" : "_total");
@@ -263,14 +264,16 @@ static void put_doors(FILE *f, struct usher *u)
 {
 	const struct service *s;
 	const struct endpoint *ep;
+	struct net_queues *known = net_queues_read();
 
 	for (size_t i = 0; i < ARRAY_SIZE(door_metrics); i++) {
 		put_head(f, door_metrics[i].name, door_metrics[i].kind,
 			 door_metrics[i].help);
 		TAILQ_FOREACH(s, &u->services, entry)
 			TAILQ_FOREACH(ep, &s->endpoints, entry)
-				put_door(f, s, ep, i);
+				put_door(f, s, ep, i, known);
 	}
+	net_queues_free(known);
 }
 
 /* ---- histograms ---- */

@@ -81,7 +81,7 @@ static const char *door_address(const struct endpoint *ep, char *buf,
 	return buf;
 }
 
-static json_t *door(const struct endpoint *ep)
+static json_t *door(const struct endpoint *ep, const struct net_queues *known)
 {
 	json_t *o = json_object();
 	struct net_queue q = { 0 };
@@ -93,7 +93,7 @@ static json_t *door(const struct endpoint *ep)
 	json_put_int(o, "arrivals", ep->record < 0 ? 0 : (int64_t)RECORD_AS(
 		     ep->record, struct door_data)->arrivals);
 	if (ep->addr.kind == ADDR_FIFO || ep->record < 0 ||
-	    net_queue(record_at(ep->record)->fd[0], &q) < 0)
+	    net_queue_in(known, record_at(ep->record)->fd[0], &q) < 0)
 		return o;
 	json_put_int(o, "queue", q.depth);
 	json_put_int(o, "queue_max", q.max);
@@ -177,7 +177,8 @@ static bool runs_yet(const struct service *s)
 	return s->work != NULL;
 }
 
-static json_t *one_service(struct service *s, int64_t now)
+static json_t *one_service(struct service *s, int64_t now,
+			   const struct net_queues *known)
 {
 	json_t *o = json_object(), *doors = json_array(),
 	       *workers = json_array();
@@ -187,7 +188,7 @@ static json_t *one_service(struct service *s, int64_t now)
 
 	put_state(o, s, now);
 	TAILQ_FOREACH(ep, &s->endpoints, entry)
-		json_array_append_new(doors, door(ep));
+		json_array_append_new(doors, door(ep, known));
 	json_put(o, "endpoints", doors);
 	if (h->workers && runs_yet(s))
 		h->workers(s, add_worker, workers);
@@ -262,6 +263,7 @@ enum call_result do_status(struct call *c)
 {
 	int64_t now = loop_now(c->u->loop);
 	json_t *services = json_array();
+	struct net_queues *known = c->service ? NULL : net_queues_read();
 	struct service *s;
 
 	json_put_int(c->reply, "pid", getpid());
@@ -274,10 +276,13 @@ enum call_result do_status(struct call *c)
 	json_put_int(c->reply, "clients", c->control->nclients);
 	json_put_int(c->reply, "stored", store_count(c->control->store));
 	if (c->service)
-		json_array_append_new(services, one_service(c->service, now));
+		json_array_append_new(services, one_service(c->service, now,
+							   NULL));
 	else
 		TAILQ_FOREACH(s, &c->u->services, entry)
-			json_array_append_new(services, one_service(s, now));
+			json_array_append_new(services,
+					      one_service(s, now, known));
+	net_queues_free(known);
 	json_put(c->reply, "services", services);
 	json_put(c->reply, "upgrade", upgrade());
 	json_put_int(c->reply, "crashes", record_globals()->crashes);
