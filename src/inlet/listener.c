@@ -81,11 +81,12 @@ static bool passing(int error)
 /* As listener_accept, but says what went wrong (-errno). */
 static int accept_fd(struct endpoint *ep, struct addr_name *peer)
 {
-	int fd;
+	int fd = record_at(ep->record)->fd[0];
 
 	peer->len = sizeof(peer->u);
-	fd = accept4(record_at(ep->record)->fd[0], &peer->u.sa, &peer->len,
-		     SOCK_NONBLOCK);
+	if (ep->foreign)
+		fd_nonblock(fd, true);
+	fd = accept4(fd, &peer->u.sa, &peer->len, SOCK_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	RECORD_AS(ep->record, struct door_data)->arrivals++;
