@@ -50,7 +50,7 @@ struct header {
 #define HEADER_ROOM 8192
 _Static_assert(sizeof(struct header) <= HEADER_ROOM, "header");
 _Static_assert(sizeof(struct record) == 208, "record");
-_Static_assert(sizeof(struct slot) == 1024, "slot");
+_Static_assert(sizeof(struct slot) == 640, "slot");
 
 /* The one state of a process. */
 static struct {

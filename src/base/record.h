@@ -87,7 +87,7 @@ struct record {
 
 #define RECORD_NOBODY UINT32_MAX
 #define SLOT_NAME     48
-#define SLOT_DATA     976
+#define SLOT_DATA     592
 
 /* One service's block. DATA is struct slot_data of model/model.h. */
 struct slot {

@@ -278,6 +278,9 @@ static struct endpoint *endpoint_new(struct service *s,
 	ep->use = use;
 	ep->record = -1;
 	addr_copy(&ep->addr, addr);
+	/* It is bound: what else its host resolves to is the file's. */
+	free(TAKE(ep->addr.names));
+	ep->addr.nnames = 0;
 	TAILQ_INSERT_TAIL(&s->endpoints, ep, entry);
 	return ep;
 }
