@@ -11,6 +11,7 @@
 #include "inlet/arrival.h"
 #include "inlet/fifo.h"
 #include "inlet/listener.h"
+#include "inlet/passed.h"
 #include "inlet/proxy.h"
 #include "inlet/request.h"
 #include "trigger/trigger.h"
@@ -138,6 +139,7 @@ void doors_end(struct service *s)
 
 	arrival_drop_waiting(s);
 	proxy_drop(s);
+	passed_drop(s);
 	trigger_free(s);
 	while ((ep = TAILQ_FIRST(&s->endpoints)))
 		doors_close(ep);

@@ -2,6 +2,7 @@
  * handlers - which handler deals with a service's arrivals: a table.
  */
 #include "action/action.h"
+#include "backend/backend.h"
 #include "builtin/builtin.h"
 #include "relay/relay.h"
 #include "work/pool.h"

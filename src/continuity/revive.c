@@ -18,6 +18,7 @@
 #include "inlet/arrival.h"
 #include "inlet/fifo.h"
 #include "inlet/listener.h"
+#include "inlet/passed.h"
 #include "inlet/proxy.h"
 #include "trigger/trigger.h"
 
@@ -127,6 +128,8 @@ static bool hang(struct usher *u, struct service *s, int i)
 			return arrival_adopt(s, i) == 0;
 		if (r->arg == CONN_PROXY)
 			return proxy_adopt(s, i) == 0;
+		if (r->arg == CONN_PASSED)
+			return passed_adopt(s, i) == 0;
 		break;
 	default:
 		break;

@@ -12,6 +12,7 @@
 #include "inlet/admit.h"
 #include "inlet/listener.h"
 #include "inlet/packed.h"
+#include "inlet/passed.h"
 #include "inlet/proxy.h"
 
 /* What waits for its handler: RECORD_CONN with the conn inside, and an entry
@@ -246,6 +247,8 @@ int arrival_take(struct service *s, struct endpoint *ep, int fd,
 {
 	struct conn c;
 
+	if (ep && ep->addr.kind == ADDR_UNIX_PASS)
+		return passed_begin(ep, fd);
 	describe(s, ep, fd, peer, &c);
 	if (proxy_wanted(s, &c))
 		return proxy_begin(s, &c);

@@ -68,8 +68,11 @@ static void connected(struct relay *r)
 }
 
 /* Not the upstream's fault, and it may pass. */
-static bool passes(int error)
+static bool passes(const struct relay *r, int error)
 {
+	if (r->home->patient &&
+	    (error == -ECONNREFUSED || error == -ENOENT))
+		return true;
 	return error == -EAGAIN || error == -EMFILE || error == -ENFILE ||
 	       error == -ENOBUFS || error == -ENOMEM ||
 	       error == -EADDRNOTAVAIL;
@@ -162,7 +165,7 @@ static void go_on(struct relay *r, int error)
 				  on_timer, r);
 			return;
 		}
-		if (passes(result) && now < r->until) {
+		if (passes(r, result) && now < r->until) {
 			r->state = RELAY_RETRY;
 			timer_set(loop_of(r), &r->timer, RETRY_MS, on_timer,
 				  r);

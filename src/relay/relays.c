@@ -394,6 +394,8 @@ void relays_stop(struct relays *h, bool now)
 
 static const char *state_name(const struct relay *r)
 {
+	if (r->state == RELAY_HELD)
+		return "waiting";
 	return r->state == RELAY_OPEN ? "open" : "connecting";
 }
 

@@ -102,6 +102,7 @@ struct relays {
 	uint32_t n;
 	bool stopping;
 	bool said_no;		/* room() did, service_room() is owed */
+	bool patient;		/* who refuses may be about to listen */
 	struct task empty;
 	int pipes[8];		/* records of pipes for the next use */
 	int npipes;

@@ -152,6 +152,9 @@ static uint32_t start_some(struct pool *p, uint32_t want)
 
 	if (timer_is_set(&p->retry) || p->held)
 		return 0;
+	/* A program that can't overlap: who leaves goes first. */
+	if (p->service->conf->roll <= 0 && g->nleaving)
+		return 0;
 	if (p->failures > 1 && !p->proved)
 		want = serving(p, g) == 0 && want ? 1 : 0;
 	for (; started < want && started < STARTS_A_ROUND; started++)

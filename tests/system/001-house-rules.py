@@ -21,6 +21,7 @@ FLOORS = [
     {"model"},
     {"inlet"},
     {"work", "relay", "builtin", "trigger"},
+    {"backend"},
     {"action", "continuity"},
     {"control"},
     {"", "client"},                     # main, daemon: what they need
