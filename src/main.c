@@ -53,6 +53,10 @@ int main(int argc, char **argv)
 
 	if (w)
 		return word_run(w, argc - 1, argv + 1);
+	if (strcmp(name, "--words") == 0) {
+		word_list(argc > 2 ? argv[2] : NULL);
+		return 0;
+	}
 	if (strcmp(name, "--version") == 0) {
 		puts("usher " VERSION);
 		return 0;

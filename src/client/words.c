@@ -204,6 +204,29 @@ static void print_help(const struct word *w)
 	     "reachable, 4 refused.\nSee usher(8).");
 }
 
+static void list_option(const struct word_option *o)
+{
+	printf("--%s%s\n", o->name, o->argument ? "=" : "");
+	if (o->letter)
+		printf("-%c\n", o->letter);
+}
+
+void word_list(const char *name)
+{
+	const struct word *w = name ? word_find(name) : NULL;
+
+	for (size_t i = 0; !name && i < ARRAY_SIZE(words); i++)
+		puts(words[i].name);
+	if (!w)
+		return;
+	if (w->arguments)
+		puts(w->arguments);
+	for (int i = 0; w->options[i].name; i++)
+		list_option(&w->options[i]);
+	for (size_t i = 0; w->run && i < ARRAY_SIZE(common); i++)
+		list_option(&common[i]);
+}
+
 int ask_usage(const struct ask *a, const char *fmt, ...)
 {
 	va_list ap;

@@ -50,6 +50,10 @@ struct word {
 const struct word *word_find(const char *name);
 const struct word *word_at(size_t i);
 
+/* What the completions ask: the names of all commands, or NAME's options and
+ * what its words are (SERVICE ...), one a line. */
+void word_list(const char *name);
+
 /* Runs W; ARGV[0] is its name. Returns the exit status. */
 int word_run(const struct word *w, int argc, char **argv);
 
