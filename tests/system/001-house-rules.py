@@ -180,6 +180,8 @@ def check(name):
 def check_listed(names):
     """What is not in Makefile.am is not in the tarball."""
     words = set(re.findall(r"[\w./-]+", read("Makefile.am")))
+    whole = set(re.search(r"^EXTRA_DIST = ([^$]*)", read("Makefile.am"),
+                          re.M).group(1).split())
     lines = re.findall(r"^\t(\S+\.[ch]) \\$", read("Makefile.am"), re.M)
     for line in set(lines):
         if lines.count(line) > 1:
@@ -187,9 +189,9 @@ def check_listed(names):
     alone = {".gitignore", "COPYING", "Makefile.am",
              "configure.ac"}
     for name in names:
-        known = {name, name.removesuffix(".c"),
-                 *(name[:i] for i, c in enumerate(name) if c == "/")}
-        if name not in alone and not known & words:
+        folders = {name[:i] for i, c in enumerate(name) if c == "/"}
+        known = {name, name.removesuffix(".c")} & words or folders & whole
+        if name not in alone and not known:
             breach(name, 1, "not in Makefile.am")
 
 
