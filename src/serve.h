@@ -8,6 +8,8 @@
 int cmd_serve(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+/* A process of `relay_workers`: started by the daemon alone. */
+int cmd_relay_worker(int argc, char **argv);
 
 /* Where the control socket is unless the file says so: "/run/usher" or the
  * user's own place. Allocated. */

@@ -24,7 +24,7 @@ const struct handler *action_handler(const struct conf_service *cs)
 {
 	switch (cs->handler) {
 	case HANDLER_RELAY:
-		return &handler_relay;
+		return cs->relay_workers ? &handler_pass : &handler_relay;
 	case HANDLER_BACKEND:
 		return &handler_backend;
 	case HANDLER_BUILTIN:

@@ -43,6 +43,7 @@ static const struct word words[] = {
 		       { "set", 0, "KEY=VALUE", "any other key", true },
 		       { "print-config", 0, NULL, "print it and leave",
 			 false } } },
+	{ .name = "relay-worker", .fn = cmd_relay_worker },
 	{ .name = "check", .fn = cmd_check,
 	  .help = "is the configuration right?",
 	  .options = { CONFIG,

@@ -69,6 +69,20 @@ static void tell(struct strv *changed, const char *name)
 		strv_push(changed, xstrdup(name));
 }
 
+static bool of_relay(const struct key *k)
+{
+	static const char *const names[] = {
+		"relay", "balance", "max_fails", "fail_timeout",
+		"relay_workers", "send_proxy", "connect_timeout",
+		"relay_idle_timeout", "on_full", "refuse_message",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(names[i], k->name) == 0)
+			return true;
+	return false;
+}
+
 unsigned conf_compare(const struct conf_service *a,
 		      const struct conf_service *b, struct strv *changed)
 {
@@ -85,6 +99,10 @@ unsigned conf_compare(const struct conf_service *a,
 		if (b->handler == HANDLER_EXEC &&
 		    b->handoff == HANDOFF_SHARE &&
 		    strcmp(k->name, "listen") == 0)
+			diff |= CONF_WORKERS;
+		/* Its processes were given the settings at their start. */
+		if (b->handler == HANDLER_RELAY && b->relay_workers &&
+		    of_relay(k))
 			diff |= CONF_WORKERS;
 		tell(changed, k->type == T_RULES ? "allow, deny" : k->name);
 	}

@@ -326,6 +326,28 @@ static bool rolls_alone(const struct conf_service *s)
 		(s->protocol == PROTOCOL_POSTFIX && s->workers.max == 1));
 }
 
+/* So many arrivals may be on their way to the processes of a relay. */
+#define RELAY_QUEUE 64
+
+/* relay_workers: a pool of processes of our own image, which are passed each
+ * connection and say when it ends. */
+static void derive_relay_workers(struct conf_service *s)
+{
+	uint32_t n = (uint32_t)s->relay_workers;
+
+	if (s->handler != HANDLER_RELAY || n == 0)
+		return;
+	s->program = xstrdup("/proc/self/exe");
+	strv_push(&s->argv, xstrdup("usher"));
+	strv_push(&s->argv, xstrdup("relay-worker"));
+	s->handoff = HANDOFF_PASS;
+	s->pick = PICK_QUEUE;
+	s->reports = true;
+	s->workers = (struct text_range){ n, n };
+	s->worker_connections = UINT32_MAX;
+	s->queue_limit = RELAY_QUEUE;
+}
+
 void derive_defaults(struct conf_service *s)
 {
 	bool wait = s->handler == HANDLER_EXEC &&
@@ -343,4 +365,5 @@ void derive_defaults(struct conf_service *s)
 		s->roll = rolls_alone(s) ? 0 : 1;
 	if (!derive_is_set(s, "ready"))
 		s->ready.kind = backend ? READY_PROBE : READY_EXEC;
+	derive_relay_workers(s);
 }

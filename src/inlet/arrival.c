@@ -108,6 +108,8 @@ void arrival_refuse(struct service *s, struct conn *c, enum refusal why,
 		say_no(c->fd, s->conf->refuse_message);
 	admit_leave(s, c->source);
 	fd_closep(&c->fd);
+	if (s->u->on_end)
+		s->u->on_end(s, c->cookie);
 }
 
 void arrival_end(struct service *s, const struct conn_end *e)
@@ -115,6 +117,8 @@ void arrival_end(struct service *s, const struct conn_end *e)
 	char peer[ADDR_TEXT], worker[32] = "", bytes[64] = "";
 
 	admit_leave(s, e->source);
+	if (s->u->on_end)
+		s->u->on_end(s, e->cookie);
 	if (!e->ended || !s->conf->log_connections)
 		return;
 	if (e->worker)

@@ -274,6 +274,8 @@ struct usher {
 	void (*on_room)(struct service *s);
 	void (*on_gone)(struct service *s);
 	void (*on_conf)(struct usher *u);	/* u->conf is a new one */
+	/* A connection that a handler had has ended (NULL: nobody asks). */
+	void (*on_end)(struct service *s, uint64_t cookie);
 };
 
 /* What a RECORD_CONN is: its arg. */

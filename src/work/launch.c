@@ -104,6 +104,20 @@ static int read_env_file(struct launch *l, const char *path, char **why)
 	return 0;
 }
 
+/* A process of a relay is told its settings, as INI. */
+static void relay_settings(struct launch *l)
+{
+	CLEANUP(freep) char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		return;
+	conf_print(l->service->owner, l->conf, false, f);
+	fclose(f);
+	launch_env(l, "USHER_RELAY=%s", text);
+}
+
 int launch_begin(struct launch *l, struct service *s,
 		 const struct conf_service *conf, uint32_t generation,
 		 char **why)
@@ -134,6 +148,8 @@ int launch_begin(struct launch *l, struct service *s,
 		put(l, xstrdup(conf->environment.v[i]));
 	launch_env(l, "USHER_SERVICE=%s", s->name);
 	launch_env(l, "USHER_GENERATION=%u", generation);
+	if (conf->handler == HANDLER_RELAY)
+		relay_settings(l);
 	return r;
 }
 
