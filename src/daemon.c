@@ -439,6 +439,7 @@ static int open_taken(struct daemon *d)
 	upgrade_ready(u);
 	manager_ready();
 	action_resume_all(u);
+	record_buffers_claimed();
 	revive_strays(u, &d->revived);
 	listener_inherited_close();
 	if (d->conf->pid_file)
@@ -483,7 +484,8 @@ static void serve(struct daemon *d)
 {
 	int r;
 
-	manager_ready();
+	if (d->how == BEGIN_COLD)
+		manager_ready();
 	manager_watchdog(d->u.loop);
 	tell_status(&d->u);
 	if (d->options->greeting && d->how == BEGIN_COLD) {

@@ -43,6 +43,7 @@ struct header {
 	uint32_t high;			/* records ever used */
 	uint32_t serial;
 	uint64_t text_used;
+	uint32_t buffers_high;		/* buffers ever used */
 	struct text texts[TEXTS];
 	struct record_globals globals;
 };
@@ -59,8 +60,9 @@ static struct {
 	uint32_t *free;		/* records given back, last first */
 	uint32_t nfree, count;
 	uint32_t *bfree;	/* buffers given back */
-	uint32_t nbfree, bhigh;
-	bool *btaken;		/* while taking over */
+	uint32_t nbfree;
+	bool *btaken;		/* while taking over: of those below */
+	uint32_t claimable;
 } st;
 
 static uint32_t sum_words(const void *p, size_t bytes)
@@ -126,7 +128,7 @@ static void free_lists(void)
 {
 	st.free = xmalloc(st.h->records * sizeof(*st.free));
 	st.bfree = xmalloc(st.h->buffers * sizeof(*st.bfree));
-	st.nfree = st.count = st.nbfree = st.bhigh = 0;
+	st.nfree = st.count = st.nbfree = 0;
 	for (uint32_t i = st.h->high; i-- > 0;) {
 		if (atomic_load(&records()[i].used) == 1)
 			st.count++;
@@ -226,7 +228,7 @@ static const char *check_header(const struct header *h, size_t size)
 
 static const char *check_texts(const struct header *h)
 {
-	if (h->text_used > h->texts_len)
+	if (h->text_used > h->texts_len || h->buffers_high > h->buffers)
 		return "a text is out of range";
 	for (size_t i = 0; i < TEXTS; i++) {
 		const struct text *t = &h->texts[i];
@@ -292,7 +294,8 @@ int record_adopt(const char **why)
 		return -EINVAL;
 	}
 	free_lists();
-	st.btaken = xcalloc(st.h->buffers, sizeof(*st.btaken));
+	st.claimable = st.h->buffers_high;
+	st.btaken = xcalloc(st.claimable + 1, sizeof(*st.btaken));
 	return plug_roles();
 }
 
@@ -580,13 +583,11 @@ const char *record_text(const char *name, size_t *len)
 
 int record_buffer_new(void)
 {
-	while (st.nbfree == 0 && st.bhigh < st.h->buffers) {
-		uint32_t n = st.bhigh++;
-
-		if (!st.btaken || !st.btaken[n])
-			return (int)n;
-	}
-	return st.nbfree ? (int)st.bfree[--st.nbfree] : -ENOBUFS;
+	if (st.nbfree)
+		return (int)st.bfree[--st.nbfree];
+	if (st.h->buffers_high == st.h->buffers)
+		return -ENOBUFS;
+	return (int)st.h->buffers_high++;
 }
 
 void record_buffer_end(int number)
@@ -601,9 +602,25 @@ char *record_buffer(int number)
 
 int record_buffer_claim(int number)
 {
-	if (number < 0 || (uint32_t)number >= st.h->buffers || !st.btaken ||
+	if (number < 0 || (uint32_t)number >= st.claimable || !st.btaken ||
 	    st.btaken[number])
 		return -EINVAL;
 	st.btaken[number] = true;
 	return 0;
+}
+
+/* Last first, so that the lowest are used next. What was given back in the
+ * meantime is on the list already. */
+void record_buffers_claimed(void)
+{
+	uint32_t back = st.nbfree;
+
+	for (uint32_t i = 0; i < back; i++)
+		if (st.bfree[i] < st.claimable)
+			st.btaken[st.bfree[i]] = true;
+	for (uint32_t n = st.claimable; n-- > 0;)
+		if (!st.btaken[n])
+			st.bfree[st.nbfree++] = n;
+	free(TAKE(st.btaken));
+	st.claimable = 0;
 }

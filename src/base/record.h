@@ -204,6 +204,9 @@ char *record_buffer(int number);
 /* After a take-over: NUMBER is in use by a record. -EINVAL: there is no such
  * buffer, or it is somebody's already. */
 int record_buffer_claim(int number);
+/* All that are somebody's have been claimed: the others are free. Until then
+ * only buffers that nobody ever had are given out. */
+void record_buffers_claimed(void);
 
 /*
  * A text of the state by NAME (31 bytes at most): configuration, JSON of

@@ -224,16 +224,31 @@ static void collect_strays(void)
 			strays.fd[strays.n++] = fd;
 }
 
+/* All that were there, in order: what is made meanwhile is not among them. */
+static int *in_order(size_t *n)
+{
+	int *list = xcalloc(record_count() + 1, sizeof(*list));
+
+	*n = 0;
+	for (size_t k = 0; k < ARRAY_SIZE(order); k++)
+		for (int i = -1; (i = record_next(order[k], i)) >= 0;)
+			list[(*n)++] = i;
+	return list;
+}
+
 void revive_records(struct usher *u, int (*control)(struct usher *u, int i),
 		    struct revived *out)
 {
+	CLEANUP(freep) int *list = NULL;
+	size_t n;
+
 	*out = (struct revived){ 0 };
 	for (int i = -1; (i = record_next(RECORD_WATCH, i)) >= 0;)
 		record_close(i);	/* each part opens its own anew */
 	collect_strays();
-	for (size_t k = 0; k < ARRAY_SIZE(order); k++)
-		for (int i = -1; (i = record_next(order[k], i)) >= 0;)
-			revive_one(u, i, control, out);
+	list = in_order(&n);
+	for (size_t i = 0; i < n; i++)
+		revive_one(u, list[i], control, out);
 }
 
 /* Through which door it came: its own name is the door's. */

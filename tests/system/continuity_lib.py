@@ -1,0 +1,63 @@
+"""Steps that several tests of continuity take."""
+import os
+import re
+import sys
+import time
+
+from harness import BINARY, BUILD, wait_for
+
+FULL = "soak" in sys.argv[0].split("/")[-2:-1][0] if "/" in sys.argv[0] \
+    else False
+EVERY = ("pass", "reports", "spawn", "share")
+
+
+def dose(full):
+    """FULL of it in soak, a twentieth in check."""
+    return full if FULL else max(3, full // 20)
+
+
+def is_debug():
+    with open(os.path.join(BUILD, "config.h"), encoding="ascii") as file:
+        return re.search(r"^#define USHER_DEBUG 1", file.read(),
+                         re.M) is not None
+
+
+def warm(usher, *names):
+    """Until each of these has served once."""
+    from harness import connect, receive_all
+    for name in names:
+        def served(name=name):
+            with connect(usher.address(name)) as sock:
+                return receive_all(sock)
+        wait_for(served, what=f"{name} serving")
+
+
+def upgrades(usher):
+    return usher.call("Status")["upgrade"]
+
+
+def settled(usher):
+    """No upgrade is under way or on probation."""
+    wait_for(lambda: upgrades(usher)["phase"] == 0, 30, "the probation's end")
+
+
+def killed(usher, deadline=30):
+    """kill -9; the keeper brings the next one, which is ready."""
+    usher.read_notify()
+    usher.kill()
+    usher.wait_ready(deadline)
+
+
+def took(usher):
+    """How long each take-over was, in ms, as the log tells."""
+    return [float(ms) for ms in re.findall(r"took over in ([\d.]+) ms",
+                                           usher.log)]
+
+
+def pause(seconds):
+    """Time in which the load goes on: not luck, the dose."""
+    time.sleep(seconds)
+
+
+def usher_binary():
+    return BINARY
