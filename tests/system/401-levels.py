@@ -7,6 +7,8 @@ import socket
 
 from harness import CallError, Control, Daemon, cannot
 
+root = True
+
 if os.geteuid() != 0:
     cannot("needs root: it becomes other users")
 

@@ -7,6 +7,8 @@ import time
 
 from harness import Control, Daemon, wait_for
 
+timeout = 180
+
 CONF = """
 [service hello]
 listen = unix:@DIR@/hello

@@ -12,6 +12,9 @@ import threading
 from harness import (BINARY, Daemon, PYTHON, cannot, free_port, popen, stopped,
                      wait_for)
 
+root = True
+timeout = 180
+
 # Waits in select and accept, as most do; once usher has the socket too,
 # accept no longer waits. Told to go it finishes the client that it has.
 SERVER = """
