@@ -25,7 +25,6 @@
 
 static struct usher u;
 static char dir[] = "/tmp/usher-fuzz-XXXXXX";
-static int lowest;	/* what the next descriptor is numbered when idle */
 
 static void on_room(struct service *s)
 {
@@ -93,7 +92,6 @@ static void open_house(void)
 	check(action_open(&u, u.conf) == 0, "services");
 	check(control_open(&u, &why) == 0, "control");
 	turn();
-	lowest = next_number();
 	atexit(clear_away);
 }
 
@@ -144,13 +142,15 @@ static void send_pieces(int fd, const uint8_t *data, size_t size,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct control *c;
-	int fd;
+	int fd, lowest;
 
 	if (!u.control)
 		open_house();
 	if (size < 3 || size > 4096)
 		return 0;
 	c = u.control;
+	/* Each time anew: libFuzzer opens some of its own between inputs. */
+	lowest = next_number();
 	fd = connect_control();
 	check(!TAILQ_EMPTY(&c->clients), "client");
 	TAILQ_FIRST(&c->clients)->level =
