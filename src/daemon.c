@@ -34,6 +34,7 @@
 #include "model/model.h"
 #include "serve.h"
 #include "trigger/trigger.h"
+#include "work/output.h"
 
 #define MAX_SLOTS 16384
 
@@ -463,6 +464,7 @@ static void close_house(struct daemon *d)
 
 	if (u->loop) {
 		action_abandon(u);	/* normally all have gone */
+		output_close_all(u);
 		control_close(u);
 		keeper_stop();
 		fdstore_forget();

@@ -402,3 +402,9 @@ void output_close(struct service *s, int record)
 	if (record >= 0)
 		end(loop_arg(s->u->loop, record));
 }
+
+void output_close_all(struct usher *u)
+{
+	for (int i = -1; (i = record_next(RECORD_OUTPUT, i)) >= 0;)
+		finish(loop_arg(u->loop, i));
+}

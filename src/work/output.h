@@ -34,5 +34,7 @@ void output_ended(struct service *s, int record, bool failed);
 int output_adopt(struct service *s, int record);
 /* Closes at once. */
 void output_close(struct service *s, int record);
+/* At the very end, no worker left: closes what their children still hold. */
+void output_close_all(struct usher *u);
 
 #endif
