@@ -221,7 +221,8 @@ GIB = 1 << 30
 
 
 def balloon(lab):
-    return {"LD_PRELOAD": str(lab.program("balloon")), "BALLOON": str(GIB)}
+    return {"LD_PRELOAD": str(lab.program("balloon")), "BALLOON": str(GIB),
+            "ASAN_OPTIONS": "verify_asan_link_order=0"}
 
 
 def spawn_table(lab, title, argv, n=4, extra=(), beside=None, x=3):

@@ -115,5 +115,10 @@ int main(int argc, char **argv)
 	printf("{\"events\": %llu, \"each\": %.1f}\n",
 	       (unsigned long long)b.events,
 	       (double)(loop_us() - begin) * 1e3 / (double)b.events);
+	for (size_t i = 0; i < b.n; i++)
+		timer_cancel(b.loop, &b.timers[i]);
+	loop_close(&b.loop);
+	record_shutdown();
+	free(b.timers);
 	return 0;
 }

@@ -164,13 +164,13 @@ def rate(lab):
 # --- idle connections -------------------------------------------------------
 
 def memory(subject):
-    """Bytes of the subject's own: what no other process shares."""
+    """Bytes of the subject's own: anonymous and shared memory, each page
+    counted once however many of its processes have it."""
     total = 0
     for pid in subject._pids():
         with contextlib.suppress(OSError):
             for line in open(f"/proc/{pid}/smaps_rollup"):
-                if line.startswith(("Private_Dirty", "Private_Clean",
-                                    "Shared_Dirty")):
+                if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
                     total += int(line.split()[1]) * 1024
     return total
 
@@ -208,8 +208,8 @@ def idle(lab):
     n = min(2000 if lab.quick else 8000, lab.descriptors // 6 - 1100)
     t = Table(f"relay: {n} idle connections", ["subject", "own bytes each",
                                                "pipes"],
-              "Own: private memory, before and after, divided; each "
-              "connection has relayed one message.")
+              "Own: anonymous and shared memory, before and after, divided; "
+              "each connection has relayed one message.")
     names = [LIMIT, SPLICE, "usher", HAPROXY, NGINX, PROXYD]
     starts, absent = contenders(lab, "echo", names, pin=None)
     got = {}

@@ -6,6 +6,7 @@ longest wait is the time in which nobody attended the door.
 """
 import contextlib
 import json
+import socket
 import subprocess
 import threading
 import time
@@ -41,41 +42,70 @@ def timed(argv):
 
 
 def many(lab, n, changed=None):
-    """N echo services on Unix sockets; CHANGED gets another limit."""
+    """N services on Unix sockets; CHANGED gets another limit."""
     where = lab.path("many")
     where.mkdir(exist_ok=True)
     parts = []
     for i in range(n):
         more = {"max_connections": 7} if i == changed else {}
         parts.append(subjects.service(
-            f"s{i}", listen=f"unix:{where}/{i}", builtin="echo", **more))
-    return "\n".join(parts), f"unix:{where}/0"
+            f"s{i}", listen=f"unix:{where}/{i}", builtin="discard", **more))
+    return "\n".join(parts)
+
+
+def door(lab):
+    """A service whose door the probe looks at, and its address."""
+    a = lab.address("unix")
+    return subjects.service("probed", listen=a, handoff="pass",
+                            exec=lab.program("worker-pass")), a
 
 
 def size(lab):
     return 1000 if lab.quick else 10000
 
 
+@contextlib.contextmanager
+def started(lab, text, seconds=60):
+    """Starts usher and waits until it says READY, as to systemd: asking for
+    its status would count the answer's memory and time too. Yields usher and
+    the seconds that it took."""
+    path = str(lab.dir / f"notify-{lab.count()}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(path)
+        s.settimeout(seconds)
+        begin = time.monotonic()
+        with subjects.usher(lab, text, env={"NOTIFY_SOCKET": path},
+                            settled=False) as u:
+            while b"READY=1" not in s.recv(4096):
+                pass
+            took = time.monotonic() - begin
+            s.close()
+            yield u, took
+
+
 def services(lab):
     n = size(lab)
-    text, address = many(lab, n)
+    text = many(lab, n)
     scale = n / 10000
-    t = Table(f"{n} services", ["what", "measured"])
-    checks, starts, each = [], [], []
-    with subjects.usher(lab, subjects.service(
-            "s0", listen=lab.address("unix"), builtin="echo")) as u:
+    checks, starts, each, asked = [], [], [], []
+    with started(lab, subjects.service(
+            "s0", listen=lab.address("unix"), builtin="discard")) as (u, _):
         small = memory(u.subject)
     for _ in range(lab.pairs):
         ini = lab.path("many.ini")
         ini.write_text(subjects.HEAD.format(dir=lab.dir, more="") + text)
         checks.append(timed([lab.usher, "check", "-c", ini]) * 1e3)
-        begin = time.monotonic()
-        with subjects.usher(lab, text, seconds=120) as u:
-            starts.append((time.monotonic() - begin) * 1e3)
+        with started(lab, text) as (u, took):
+            starts.append(took * 1e3)
             each.append((memory(u.subject) - small) / n)
+            begin = time.monotonic()
+            u.call("Status", timeout=60)
+            asked.append((time.monotonic() - begin) * 1e3)
+    t = Table(f"{n} services", ["what", "measured"])
     t.row("usher check, ms", spread(checks))
-    t.row("start until all run, ms", spread(starts))
-    t.row("bytes of usher's each", spread(each))
+    t.row("start until ready, ms", spread(starts))
+    t.row("bytes of usher's each, keeper included", spread(each))
+    t.row("status of all, ms", spread(asked))
     t.bar(f"{n} services: check", median(checks), 100 * scale, unit=" ms")
     t.bar(f"{n} services: start", median(starts), 1000 * scale, unit=" ms")
     t.bar(f"{n} services: each", median(each), 4096, unit=" bytes")
@@ -109,18 +139,14 @@ def gap_table(title, gaps):
 
 def reload(lab):
     n = size(lab)
-    text, address = many(lab, n)
+    probed, address = door(lab)
+    same, other = many(lab, n), many(lab, n, changed=n - 1)
     gaps = []
-    with subjects.usher(lab, text + subjects.service(
-            "agent", listen=lab.address("unix"), builtin="agent s1"),
-            seconds=120) as u:
-        old = u.ini.read_text()
-        agent = next(line.split()[-1] for line in old.splitlines()[::-1]
-                     if line.startswith("listen"))
+    with subjects.usher(lab, same + probed, seconds=120) as u:
+        head = u.ini.read_text().removesuffix(same + probed)
         for i in range(lab.pairs):
-            changed = many(lab, n, changed=n - 1)[0] if i % 2 == 0 else text
-            u.ini.write_text(old.replace(text, changed))
-            gaps.append(gap(lab, agent, lambda: u.call("Reload")))
+            u.ini.write_text(head + (same if i % 2 else other) + probed)
+            gaps.append(gap(lab, address, lambda: u.call("Reload")))
     t = gap_table(f"reload that changes one of {n} services", gaps)
     t.bar(f"reload of one of {n}: the loop stalls",
           median([g[0] for g in gaps]), 10, unit=" ms")
@@ -131,19 +157,19 @@ def reload(lab):
 
 def upgrade(lab):
     n, conns = (100, 1000) if lab.quick else (
-        1000, min(10000, lab.descriptors // 2 - 1000))
-    text, _ = many(lab, n)
+        1000, min(10000, lab.descriptors // 2 - 1500))
+    probed, address = door(lab)
     gaps = []
     with lab.backend("echo") as b:
-        agent, relay = lab.address("unix"), lab.port()
-        text += subjects.service("agent", listen=agent, builtin="agent s1")
-        text += subjects.service("r", listen=relay, relay=b)
+        relay = lab.port()
+        text = many(lab, n) + probed + subjects.service("r", listen=relay,
+                                                        relay=b)
         with subjects.usher(lab, text, seconds=60) as u, \
                 held(lab, relay, conns):
             for _ in range(lab.pairs):
-                gaps.append(gap(lab, agent,
-                                lambda: u.call("Upgrade", timeout=60),
-                                seconds=15.0))
+                gaps.append(gap(lab, address, lambda: timed(
+                    [lab.usher, "upgrade", "--control", u.control]),
+                    seconds=15.0))
     t = gap_table(f"upgrade with {n} services and {conns} relayed "
                   "connections", gaps)
     t.bar("upgrade: doors unattended", median([g[0] for g in gaps]), 10,

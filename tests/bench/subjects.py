@@ -63,14 +63,14 @@ log_level = warning
 
 
 @contextlib.contextmanager
-def usher(lab, text, more="", pin=None, env=None, seconds=30):
-    """usher with the sections of TEXT; MORE are lines of [usher]."""
+def usher(lab, text, more="", pin=None, env=None, seconds=30, settled=True):
+    """usher with the sections of TEXT; MORE are lines of [usher]; not
+    SETTLED: it need not run yet."""
     where = lab.dir / f"usher-{lab.count()}"
     where.mkdir()
     ini = where / "usher.ini"
     ini.write_text(HEAD.format(dir=where, more=more) + text)
-    environ = dict(os.environ, **(env or {}))
-    environ.pop("NOTIFY_SOCKET", None)
+    environ = {**os.environ, "NOTIFY_SOCKET": "", **(env or {})}
     for path in re.findall(r"^(?:listen|trigger) = (?:unix|unix-dgram|fifo):"
                            r"(/\S+)", text, re.M):
         pathlib.Path(path).unlink(missing_ok=True)
@@ -78,7 +78,8 @@ def usher(lab, text, more="", pin=None, env=None, seconds=30):
                  env=environ) as subject:
         u = Usher(lab, subject, str(where / "control"))
         u.ini = ini
-        wait_for(u.settled, subject, seconds)
+        if settled:
+            wait_for(u.settled, subject, seconds)
         yield u
 
 
