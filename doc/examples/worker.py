@@ -10,6 +10,7 @@
 Told to stop (SIGTERM) it finishes the client that it has; an empty message
 is the other way in which usher says so. See usher-worker(7).
 """
+import contextlib
 import os
 import select
 import signal
@@ -42,7 +43,8 @@ def arrivals():
 
 
 for words, client in arrivals():
-    with client:
+    # A client that leaves early is no reason to end.
+    with client, contextlib.suppress(OSError):
         client.setblocking(True)
         client.sendall(f"hello from {os.getpid()}, connection "
                        f"{words['SO_COOKIE']}\n".encode())

@@ -1,5 +1,6 @@
 """The example workers and those of usher-worker(7), each as it is printed:
-they serve, and one that is told to stop while it serves finishes first."""
+they serve, a client that leaves early ends none, and one that is told to stop
+while it serves finishes first."""
 import os
 import re
 import shutil
@@ -74,6 +75,18 @@ for name, make in examples.items():
         for _ in range(20):
             with usher.client("example") as client:
                 assert receive_all(client).startswith(b"hello"), name
+        # Clients that left before they were answered: no reason to end.
+        old = set(usher.workers("example"))
+        for pid in old:
+            os.kill(pid, signal.SIGSTOP)
+        for _ in range(2):
+            usher.client("example").close()
+        for pid in old:
+            os.kill(pid, signal.SIGCONT)
+        for _ in range(10):
+            with usher.client("example") as client:
+                assert receive_all(client).startswith(b"hello"), name
+        assert set(usher.workers("example")) == old, (name, usher.log)
         # The queue's end, and a signal: neither is a failure.
         old = set(usher.workers("example"))
         usher.call("Roll", service="example", wait=True)
