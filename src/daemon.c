@@ -147,6 +147,14 @@ static void reloaded(void *arg, int result, const char *text)
 	tell_status(&d->u);
 }
 
+/* What others reopen logs or upgrade by would end us by default. */
+static void on_unknown(void *arg, const struct signalfd_siginfo *si)
+{
+	(void)arg;
+	log_notice("SIG%s: means nothing here; usher --help lists what can "
+		   "be asked for", sigabbrev_np((int)si->ssi_signo) ?: "?");
+}
+
 static void on_hup(void *arg, const struct signalfd_siginfo *si)
 {
 	struct daemon *d = arg;
@@ -351,6 +359,8 @@ static void open_model(struct daemon *d)
 	loop_signal(u->loop, SIGTERM, on_stop, d);
 	loop_signal(u->loop, SIGINT, on_stop, d);
 	loop_signal(u->loop, SIGHUP, on_hup, d);
+	loop_signal(u->loop, SIGUSR1, on_unknown, d);
+	loop_signal(u->loop, SIGUSR2, on_unknown, d);
 	signal(SIGPIPE, SIG_IGN);
 }
 
