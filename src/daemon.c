@@ -343,6 +343,30 @@ static int open_state(struct daemon *d)
 	return 0;
 }
 
+/* Who has a pidfd in a record is waited for by that. */
+static bool is_known(void *arg, pid_t pid)
+{
+	(void)arg;
+	for (int i = -1; (i = record_next(RECORD_NONE, i)) >= 0;)
+		if ((record_at(i)->kind == RECORD_WORKER ||
+		     record_at(i)->kind == RECORD_WATCH ||
+		     record_at(i)->kind == RECORD_LEASE) &&
+		    record_at(i)->id == (uint64_t)pid)
+			return true;
+	return false;
+}
+
+/* In a container's place 1, or where the parent said so: what our workers
+ * leave behind becomes our child, and nobody else reaps it. */
+static void reap_orphans(struct usher *u)
+{
+	int subreaper = 0;
+
+	prctl(PR_GET_CHILD_SUBREAPER, &subreaper);
+	if (getpid() == 1 || subreaper)
+		loop_reap(u->loop, is_known, NULL);
+}
+
 static void open_model(struct daemon *d)
 {
 	struct usher *u = &d->u;
@@ -362,6 +386,7 @@ static void open_model(struct daemon *d)
 	loop_signal(u->loop, SIGUSR1, on_unknown, d);
 	loop_signal(u->loop, SIGUSR2, on_unknown, d);
 	signal(SIGPIPE, SIG_IGN);
+	reap_orphans(u);
 }
 
 static int open_ground(struct daemon *d)

@@ -285,6 +285,7 @@ static int clone_keeper(void)
 	if (kp.record < 0)
 		return kp.record;
 	record_set_fd(kp.record, 0, role);
+	record_at(kp.record)->id = (uint64_t)pid;
 	record_commit(kp.record);
 	return loop_watch(kp.u->loop, kp.record, 0, EPOLLIN, on_keeper_end,
 			  NULL);

@@ -217,6 +217,8 @@ static int start_child(struct rehearsal *r, int state, char **why)
 	}
 	r->answer = watch(r->u, ends[0], on_answer, r);
 	r->child = watch(r->u, pidfd, on_child, r);
+	if (r->child >= 0)
+		record_at(r->child)->id = (uint64_t)pid;
 	return 0;
 }
 
