@@ -108,6 +108,21 @@ static void on_again(void *arg)
 		  u);
 }
 
+/* Where only numbers are named there is no timer: a loop that has none waits
+ * for events alone, which is cheaper each round. */
+static void look_up_again(struct upstreams *u)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < u->n; i++)
+		any |= has_name(&u->v[i].up->addr);
+	if (any && resolve_every(u) > 0)
+		timer_set(u->service->u->loop, &u->again, resolve_every(u),
+			  on_again, u);
+	else
+		timer_cancel(u->service->u->loop, &u->again);
+}
+
 /* ---- the list ---- */
 
 static void place_end(struct place *p)
@@ -163,7 +178,6 @@ void upstreams_changed(struct upstreams *u)
 {
 	const struct conf_addrs *want = &u->service->conf->relay;
 	struct place *v = xcalloc(want->n, sizeof(*v));
-	struct loop *l = u->service->u->loop;
 
 	for (uint32_t i = 0; i < want->n; i++) {
 		const struct addr *a = &want->v[i].addr;
@@ -181,10 +195,7 @@ void upstreams_changed(struct upstreams *u)
 	u->v = v;
 	u->n = (uint32_t)want->n;
 	look_up(u, true);
-	if (resolve_every(u) > 0)
-		timer_set(l, &u->again, resolve_every(u), on_again, u);
-	else
-		timer_cancel(l, &u->again);
+	look_up_again(u);
 }
 
 struct upstreams *upstreams_open(struct service *s)
