@@ -17,10 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#ifdef HAVE_SYSTEMD
-#include <systemd/sd-journal.h>
-#endif
-
 #include "base/fd.h"
 
 /* One callback reads so much at most, then others have their turn. */
@@ -303,20 +299,6 @@ static int open_record(struct service *s, int fd)
 	return record;
 }
 
-/* A stream to journald itself, or -1: lines go through us. */
-static int journal_stream(const struct service *s)
-{
-#ifdef HAVE_SYSTEMD
-	if (log_where() == LOG_JOURNAL) {
-		int fd = sd_journal_stream_fd(s->name, LOG_LEVEL_INFO, 1);
-
-		return fd < 0 ? -1 : fd;
-	}
-#endif
-	(void)s;
-	return -1;
-}
-
 int output_open(struct service *s, const struct conf_service *conf,
 		int *child_fd, bool *inherit)
 {
@@ -325,9 +307,6 @@ int output_open(struct service *s, const struct conf_service *conf,
 	*inherit = conf->output == OUTPUT_INHERIT;
 	*child_fd = -1;
 	if (conf->output == OUTPUT_INHERIT || conf->output == OUTPUT_NULL)
-		return -1;
-	*child_fd = journal_stream(s);
-	if (*child_fd >= 0)
 		return -1;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;

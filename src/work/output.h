@@ -4,8 +4,9 @@
  *
  * Bounded and rate-limited: a worker that writes without end costs a counted
  * drop, not memory and not the loop. A line torn by the worker's death is
- * told as it is. Under systemd each worker has a journal stream of its own,
- * and nothing of it passes through here.
+ * told as it is. In the journal too lines come from here: a stream of each
+ * worker's own would have no USHER_SERVICE, connecting it waits for journald,
+ * and what a failing worker said last would be known to the journal only.
  */
 #ifndef USHER_WORK_OUTPUT_H
 #define USHER_WORK_OUTPUT_H
@@ -20,8 +21,7 @@
 
 /* Makes the worker's end in *CHILD_FD (the caller closes it after the start;
  * -1 for output = null or inherit: *INHERIT says which) and watches ours.
- * Returns the record, -1 when there is nothing to watch (journal stream), or
- * -errno. */
+ * Returns the record, -1 when there is nothing to watch, or -errno. */
 int output_open(struct service *s, const struct conf_service *conf,
 		int *child_fd, bool *inherit);
 /* The pid, known after the start. */
