@@ -33,7 +33,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS)
 LIBRARIES = {
     r"ini\.h": r"conf/",
     r"systemd/.*": r"base/log\.c|daemon\.c|manager\.c|"
-                    r"continuity/fdstore\.c|work/output\.c",
+                    r"continuity/fdstore\.c|client/sysunit\.c",
     r"n?curses.*": r"client/",
 }
 
