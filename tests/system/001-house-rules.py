@@ -41,8 +41,8 @@ LONGEST_FUNCTION = 120
 
 # Where an absolute path may begin, on any machine; and the rest of one that
 # begins with a variable.
-ANYWHERE = ("bin boot dev etc home lib media mnt nonexistent nowhere opt proc "
-            "root run sbin srv sys tmp usr var usher doc src tests").split()
+ANYWHERE = ("bin boot dev etc home lib media mnt nonexistent nowhere opt org "
+            "proc root run sbin srv sys tmp usr var usher doc src tests").split()
 ABSOLUTE = re.compile(r"""(?:^|[\s"'`=:(<])/([a-z][\w.-]+)/[\w.-]+""", re.M)
 UPWARD = re.compile(r"(?<![\w.])((?:\.\./)+)[\w.-]")
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
