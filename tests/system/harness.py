@@ -317,6 +317,8 @@ class Daemon:
             os.chmod(os.path.join(self.dir, "notify"), 0o666)
             self.notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             self.before = set(descendants())
+        else:
+            self.read_notify()      # what one before this one said last
         self.ended = None
         command = self.command or [BINARY, "serve", "-c", self.file]
         command = [self.expand(word) for word in command] + \
