@@ -19,8 +19,10 @@
 #define COPY_TURN   (8 * RECORD_BUFFER)
 #define BULK_TURN   (1024 * 1024)
 #define BULK_CHUNK  (256 * 1024)
-/* A turn of bulk that moved less goes back to read and write. */
+/* After so many turns of bulk in a row that moved less: back to read and
+ * write. One alone says little: a pipe that was emptied moves nothing. */
 #define BULK_LITTLE RECORD_BUFFER
+#define BULK_TURNS  8
 
 struct ends {
 	int from, to;
@@ -237,8 +239,12 @@ static enum flow_end bulk(struct relay *r, int k)
 		f->rd += (uint64_t)n;
 		moved += (size_t)n;
 	}
-	if (end == FLOW_WAITS && moved < BULK_LITTLE && !must_splice(r))
+	r->little[k] = moved < BULK_LITTLE ? (r->little[k] + 1) & 127 : 0;
+	if (end == FLOW_WAITS && r->little[k] >= BULK_TURNS &&
+	    !must_splice(r)) {
+		r->little[k] = 0;
 		f->flags &= ~(uint32_t)FLOW_BULK;
+	}
 	if (end != FLOW_BROKEN)
 		pipe_give(r, k, true);
 	return end;

@@ -82,6 +82,7 @@ struct relay {
 	uint8_t seen;			/* bit: this side has bytes, unread */
 	uint8_t kinds;			/* relay_side_kinds of both sides */
 	uint8_t todo;			/* bit: this direction, soon */
+	uint8_t little[2];		/* turns of bulk that moved little */
 };
 
 enum relay_side_kinds {
@@ -104,7 +105,7 @@ struct relays {
 	bool said_no;		/* room() did, service_room() is owed */
 	bool patient;		/* who refuses may be about to listen */
 	struct task empty;
-	int pipes[8];		/* records of pipes for the next use */
+	int pipes[32];		/* records of pipes for the next use */
 	int npipes;
 	void (*idle)(struct relays *h);	/* the last one has ended; NULL:
 					 * service_gone when stopping */
