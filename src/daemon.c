@@ -61,6 +61,13 @@ static void on_room(struct service *s)
 		trigger_room(s);
 }
 
+static void on_returned(struct service *s, const char *message, size_t len)
+{
+	if (trigger_return(s, message, len) < 0)
+		service_log(s, LOG_LEVEL_ERROR, "a trigger that came back "
+			    "from a worker's queue has no place to wait");
+}
+
 static void tell_status(struct usher *u)
 {
 	unsigned n = 0, degraded = 0;
@@ -380,6 +387,7 @@ static void open_model(struct daemon *d)
 	u->on_gone = action_gone;
 	u->on_change = on_change;
 	u->on_conf = on_conf;
+	u->on_returned = on_returned;
 	loop_signal(u->loop, SIGTERM, on_stop, d);
 	loop_signal(u->loop, SIGINT, on_stop, d);
 	loop_signal(u->loop, SIGHUP, on_hup, d);

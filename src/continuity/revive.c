@@ -110,6 +110,85 @@ static bool hang_door(struct service *s, int i)
 	return true;
 }
 
+/* ---- was it handed on? ---- */
+
+/* Has another process the socket INODE open? The keepers share ours. */
+static bool held_by(const char *pid, ino_t inode)
+{
+	char path[300], link[64], want[64];
+	struct dirent *e;
+	bool found = false;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
+	snprintf(want, sizeof(want), "socket:[%lu]", (unsigned long)inode);
+	d = opendir(path);
+	while (d && !found && (e = readdir(d))) {
+		ssize_t n = readlinkat(dirfd(d), e->d_name, link,
+				       sizeof(link) - 1);
+
+		if (n < 0)
+			continue;
+		link[n] = 0;
+		found = strcmp(link, want) == 0;
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+static bool is_keeper(const char *pid)
+{
+	char path[64], name[32] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
+	f = fopen(path, "re");
+	if (f && !fgets(name, sizeof(name), f))
+		name[0] = 0;
+	if (f)
+		fclose(f);
+	return strncmp(name, "usher-keeper", 12) == 0;
+}
+
+static bool held_elsewhere(int fd)
+{
+	struct stat sb;
+	struct dirent *e;
+	bool found = false;
+	DIR *d = opendir("/proc");
+
+	if (fstat(fd, &sb) < 0) {
+		if (d)
+			closedir(d);
+		return false;
+	}
+	while (d && !found && (e = readdir(d))) {
+		int64_t pid;
+
+		if (text_number(e->d_name, 1, INT32_MAX, &pid) < 0 ||
+		    pid == getpid() || is_keeper(e->d_name))
+			continue;
+		found = held_by(e->d_name, sb.st_ino);
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+/* Did bytes go out to the client? Then somebody had it. */
+static bool was_answered(int fd)
+{
+	struct tcp_info t;
+	socklen_t len = sizeof(t);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &t, &len) < 0 ||
+	    len < offsetof(struct tcp_info, tcpi_segs_out))
+		return false;
+	return t.tcpi_bytes_acked > 1 || t.tcpi_notsent_bytes > 0 ||
+	       t.tcpi_unacked > 0;
+}
+
 /* ---- records ---- */
 
 static bool hang(struct usher *u, struct service *s, int i)
@@ -124,6 +203,9 @@ static bool hang(struct usher *u, struct service *s, int i)
 		/* Before trigger_start, which makes what was not found. */
 		return trigger_adopt(s, i) == 0;
 	case RECORD_CONN:
+		if (r->arg == CONN_WAITING && arrival_was_offered(i) &&
+		    (was_answered(r->fd[0]) || held_elsewhere(r->fd[0])))
+			return false;
 		if (r->arg == CONN_WAITING)
 			return arrival_adopt(s, i) == 0;
 		if (r->arg == CONN_PROXY)
@@ -274,83 +356,6 @@ static struct endpoint *door_of(struct usher *u, int fd)
 	return NULL;
 }
 
-/* Has another process the socket INODE open? The keepers share ours. */
-static bool held_by(const char *pid, ino_t inode)
-{
-	char path[300], link[64], want[64];
-	struct dirent *e;
-	bool found = false;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
-	snprintf(want, sizeof(want), "socket:[%lu]", (unsigned long)inode);
-	d = opendir(path);
-	while (d && !found && (e = readdir(d))) {
-		ssize_t n = readlinkat(dirfd(d), e->d_name, link,
-				       sizeof(link) - 1);
-
-		if (n < 0)
-			continue;
-		link[n] = 0;
-		found = strcmp(link, want) == 0;
-	}
-	if (d)
-		closedir(d);
-	return found;
-}
-
-static bool is_keeper(const char *pid)
-{
-	char path[64], name[32] = "";
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
-	f = fopen(path, "re");
-	if (f && !fgets(name, sizeof(name), f))
-		name[0] = 0;
-	if (f)
-		fclose(f);
-	return strncmp(name, "usher-keeper", 12) == 0;
-}
-
-static bool held_elsewhere(int fd)
-{
-	struct stat sb;
-	struct dirent *e;
-	bool found = false;
-	DIR *d = opendir("/proc");
-
-	if (fstat(fd, &sb) < 0) {
-		if (d)
-			closedir(d);
-		return false;
-	}
-	while (d && !found && (e = readdir(d))) {
-		int64_t pid;
-
-		if (text_number(e->d_name, 1, INT32_MAX, &pid) < 0 ||
-		    pid == getpid() || is_keeper(e->d_name))
-			continue;
-		found = held_by(e->d_name, sb.st_ino);
-	}
-	if (d)
-		closedir(d);
-	return found;
-}
-
-/* Did bytes go out to the client? Then somebody had it. */
-static bool was_answered(int fd)
-{
-	struct tcp_info t;
-	socklen_t len = sizeof(t);
-
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &t, &len) < 0 ||
-	    len < offsetof(struct tcp_info, tcpi_segs_out))
-		return false;
-	return t.tcpi_bytes_acked > 1 || t.tcpi_notsent_bytes > 0 ||
-	       t.tcpi_unacked > 0;
-}
-
 /* A connection that was accepted and is in no record: at the kill it was on
  * its way to its worker. It was sent (then a worker has it, or had it), or it
  * is sent now. */
@@ -365,7 +370,9 @@ static void revive_stray(struct usher *u, int fd, struct revived *out)
 		close(fd);
 		return;
 	}
-	if (was_answered(fd) || held_elsewhere(fd)) {
+	/* Read back from a queue, or in a worker's hands. */
+	if (arrival_is_waiting(ep->service, fd_cookie(fd)) ||
+	    was_answered(fd) || held_elsewhere(fd)) {
 		out->sent++;
 		close(fd);
 		return;

@@ -21,12 +21,15 @@ struct conn_wait {
 	TAILQ_ENTRY(conn_wait) entry;
 	struct conn c;
 	int record;
+	bool first;		/* before those who were never handed on */
 };
 
 /* RECORD_CONN's data with CONN_WAITING. */
 struct waiting_data {
 	int64_t accepted_us;
 	uint32_t proxied;	/* then what its header said */
+	uint32_t returned;	/* it was handed on before */
+	uint32_t offered;	/* 1: the handler may have it */
 	uint32_t pad;
 	struct packed peer, local;
 };
@@ -41,6 +44,7 @@ static void describe(struct service *s, struct endpoint *ep, int fd,
 	c->peer = *peer;
 	c->source = 0;
 	c->proxied = false;
+	c->returned = c->kept = false;
 	c->is_unix = peer->u.sa.sa_family == AF_UNIX;
 	c->has_cred = c->is_unix && fd_peercred(fd, &c->cred);
 	if (ep && !ep->wildcard) {
@@ -141,27 +145,49 @@ void arrival_end(struct service *s, const struct conn_end *e)
 
 /* ---- waiting for room ---- */
 
-static int keep(struct service *s, struct conn *c)
+/* Behind the others, or FIRST: behind those that came back before it. */
+static void line_up(struct service *s, struct conn_wait *w, bool first)
+{
+	struct conn_wait *after = first ? TAILQ_FIRST(&s->waiting) : NULL;
+
+	while (after && after->first)
+		after = TAILQ_NEXT(after, entry);
+	w->first = first;
+	if (after)
+		TAILQ_INSERT_BEFORE(after, w, entry);
+	else
+		TAILQ_INSERT_TAIL(&s->waiting, w, entry);
+}
+
+static void hang(struct service *s, const struct conn *c, int record,
+		 bool first)
+{
+	struct conn_wait *w = xcalloc(1, sizeof(*w));
+
+	w->c = *c;
+	w->c.kept = true;
+	w->record = record;
+	line_up(s, w, first);
+	service_hold(s, HOLD_FULL);
+}
+
+static int keep(struct service *s, struct conn *c, bool first)
 {
 	int record = record_new(RECORD_CONN, s->slot, CONN_WAITING);
 	struct waiting_data *d;
-	struct conn_wait *w;
 
 	if (record < 0)
 		return record;
-	w = xcalloc(1, sizeof(*w));
-	w->c = *c;
-	w->record = record;
 	d = RECORD_AS(record, struct waiting_data);
 	d->accepted_us = c->accepted_us;
 	d->proxied = c->proxied;
+	d->returned = c->returned;
 	packed_peer(&d->peer, c);
 	packed_local(&d->local, c);
 	record_set_fd(record, 0, c->fd);
 	record_at(record)->id = c->cookie;
 	record_commit(record);
-	TAILQ_INSERT_TAIL(&s->waiting, w, entry);
-	service_hold(s, HOLD_FULL);
+	hang(s, c, record, first);
 	return 0;
 }
 
@@ -181,7 +207,7 @@ static int offer(struct service *s, struct conn *c)
 	}
 	r = s->handler->arrive(s, c);
 	if (r == -EAGAIN)
-		r = keep(s, c);
+		r = keep(s, c, false);
 	if (r < 0)
 		arrival_refuse(s, c, REFUSED_FULL, ON_RESET);
 	return r;
@@ -194,9 +220,14 @@ static void on_room(void *arg)
 
 	while ((w = TAILQ_FIRST(&s->waiting))) {
 		int record = w->record;
+		struct waiting_data *d = RECORD_AS(record,
+						   struct waiting_data);
 
-		if (s->handler->arrive(s, &w->c) == -EAGAIN)
+		d->offered = 1;
+		if (s->handler->arrive(s, &w->c) == -EAGAIN) {
+			d->offered = 0;
 			return;
+		}
 		record_forget(record);
 		let_go(s, w);
 	}
@@ -206,6 +237,33 @@ static void on_room(void *arg)
 void arrival_room(struct service *s)
 {
 	task_set(s->u->loop, &s->offer, on_room, s);
+}
+
+bool arrival_is_waiting(const struct service *s, uint64_t cookie)
+{
+	const struct conn_wait *w;
+
+	TAILQ_FOREACH(w, &s->waiting, entry)
+		if (w->c.cookie == cookie)
+			return true;
+	return false;
+}
+
+int arrival_return(struct service *s, struct conn *c)
+{
+	int r;
+
+	/* At a kill both may be there: what waited, and its hand-off. */
+	if (arrival_is_waiting(s, c->cookie)) {
+		fd_closep(&c->fd);
+		return 0;
+	}
+	r = keep(s, c, true);
+	if (r < 0)	/* the state is full: now, or never */
+		r = s->handler->arrive(s, c);
+	if (r < 0)
+		arrival_refuse(s, c, REFUSED_FULL, ON_RESET);
+	return r;
 }
 
 uint32_t arrival_waiting(const struct service *s)
@@ -269,6 +327,11 @@ int arrival_describe(struct service *s, int fd, struct conn *c)
 	return 0;
 }
 
+bool arrival_was_offered(int record)
+{
+	return RECORD_AS(record, struct waiting_data)->offered != 0;
+}
+
 int arrival_adopt(struct service *s, int record)
 {
 	const struct waiting_data *d = RECORD_AS(record, struct waiting_data);
@@ -279,12 +342,14 @@ int arrival_adopt(struct service *s, int record)
 		return r;
 	c.accepted_us = d->accepted_us;
 	c.proxied = d->proxied;
+	c.returned = d->returned;
 	if (c.proxied) {
 		packed_to_peer(&d->peer, &c);
 		packed_to_local(&d->local, &c);
 	}
-	record_forget(record);
-	admit_enter(s, &c);
-	offer(s, &c);
+	if (!c.returned)	/* else its hand-off has counted it */
+		admit_enter(s, &c);
+	hang(s, &c, record, c.returned);
+	service_room(s);
 	return 0;
 }

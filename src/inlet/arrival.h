@@ -49,12 +49,23 @@ void arrival_end(struct service *s, const struct conn_end *e);
 /* What usher.on_room is: offers what waits, looks at the doors again. */
 void arrival_room(struct service *s);
 
+/*
+ * C comes back from where it was handed on (C->returned), or could not be
+ * handed on after all. It waits before all others, whatever on_full says, and
+ * is offered again once the handler calls service_room. C->fd is taken. 0, or
+ * -errno when it had to be refused.
+ */
+int arrival_return(struct service *s, struct conn *c);
+
 /* After a take-over: a RECORD_CONN with CONN_WAITING. It was let in already,
  * and is offered again. */
 int arrival_adopt(struct service *s, int record);
+/* At the kill it was with the handler, who may have handed it on. */
+bool arrival_was_offered(int record);
 
 /* Closes what waits (shutdown now). Returns how many. */
 int arrival_drop_waiting(struct service *s);
 uint32_t arrival_waiting(const struct service *s);
+bool arrival_is_waiting(const struct service *s, uint64_t cookie);
 
 #endif

@@ -64,6 +64,8 @@ struct slot_data {
 	uint64_t bytes_up, bytes_down;	/* relays */
 	struct stats_hist to_handoff, to_taken;
 	struct bucket rate;	/* inlet/admit's: of `rate` */
+	uint32_t serving;	/* the generation that takes arrivals */
+	uint32_t rolling;	/* 1: another is about to take over */
 };
 _Static_assert(sizeof(struct slot_data) <= SLOT_DATA, "slot_data");
 
@@ -276,6 +278,9 @@ struct usher {
 	void (*on_conf)(struct usher *u);	/* u->conf is a new one */
 	/* A connection that a handler had has ended (NULL: nobody asks). */
 	void (*on_end)(struct service *s, uint64_t cookie);
+	/* A trigger that was handed on, and ended with that, has come back
+	 * unserved (may be NULL). */
+	void (*on_returned)(struct service *s, const char *message, size_t len);
 };
 
 /* What a RECORD_CONN is: its arg. */
@@ -286,6 +291,7 @@ enum conn_kind {
 	CONN_DISCARD,
 	CONN_AGENT,
 	CONN_HELD,		/* relay's: for its backend */
+	CONN_HANDED,		/* pass's: with a worker that reports */
 };
 
 /* An arrival. On the stack of who accepted it; arrive() takes fd over. */
@@ -299,6 +305,8 @@ struct conn {
 	bool is_unix;
 	bool has_cred;
 	bool proxied;		/* its PROXY header was read */
+	bool returned;		/* it was handed on before, and is counted */
+	bool kept;		/* it waits in the state: RECORD_CONN */
 	struct ucred cred;	/* Unix peers */
 	uint32_t source;	/* inlet/admit's handle, 0: not counted */
 };

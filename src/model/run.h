@@ -25,6 +25,8 @@ struct run {
 	 * STATUS: exit status, 128+N for a signal; -1: its end can't be
 	 * known. WHY: half a sentence. Set by trigger/. */
 	void (*done)(struct run *r, int status, const char *why);
+	/* In place of done: it has come back unserved, and is to run. */
+	void (*again)(struct run *r);
 };
 
 #endif

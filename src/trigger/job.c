@@ -110,3 +110,12 @@ void job_done(struct run *r, int status, const char *why)
 		job_end(t, j, status, why);
 	trigger_soon(t);
 }
+
+void job_returned(struct run *r)
+{
+	struct job *j = CONTAINER_OF(r, struct job, run);
+	struct triggers *t = j->on;
+
+	job_again(t, j, 0);
+	trigger_soon(t);
+}

@@ -89,6 +89,8 @@ void queue_settle(struct triggers *t);
 /* job.c */
 /* What run.done is. */
 void job_done(struct run *r, int status, const char *why);
+/* What run.again is. */
+void job_returned(struct run *r);
 /* It is to run once more, in MS; where the same waits already that is it. */
 void job_again(struct triggers *t, struct job *j, int64_t ms);
 /* Tells who waits, and ends the job wherever it is. */

@@ -124,6 +124,7 @@ static struct job *job_new(struct triggers *t, int record)
 	j->run.text = text_printable(j->run.message, d->len);
 	j->run.tries = d->tries;
 	j->run.done = job_done;
+	j->run.again = job_returned;
 	j->hash = queue_hash(j->run.message, d->len);
 	return j;
 }

@@ -160,6 +160,21 @@ int trigger_take(struct service *s, const char *message, size_t len,
 	return 0;
 }
 
+int trigger_return(struct service *s, const char *message, size_t len)
+{
+	struct triggers *t = triggers_of(s);
+	uint32_t hash = queue_hash(message, len);
+	struct job *j = queue_find(t, hash, message, len);
+
+	if (j)
+		return 0;
+	j = queue_add(t, hash, message, len);
+	if (!j)
+		return -EAGAIN;
+	queue_delay(t, j, 0);
+	return 0;
+}
+
 int trigger_request(struct service *s, const char *message, size_t len)
 {
 	return trigger_take(s, message, len, NULL);

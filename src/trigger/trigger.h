@@ -39,6 +39,9 @@ struct trigger_wait {
 int trigger_take(struct service *s, const char *message, size_t len,
 		 struct trigger_wait *w);
 void trigger_forget(struct trigger_wait *w);
+/* One that was taken before, and came back unserved: it waits, whatever the
+ * bounds. 0, or -EAGAIN: the state is full. */
+int trigger_return(struct service *s, const char *message, size_t len);
 
 /* Room again in the handler: waiting runs start. */
 void trigger_room(struct service *s);

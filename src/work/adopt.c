@@ -3,8 +3,8 @@
  *
  * Records come in any order, so they are kept until all are there. Then:
  * generations by the numbers on queues and workers, their workers, and what
- * belongs to each. The newest generation that has a ready worker serves; a
- * roll that was under way is not gone on with: what had not taken over goes.
+ * belongs to each. The generation that served goes on serving, a newer one
+ * goes on with its roll, older ones finish.
  */
 #include <errno.h>
 
@@ -130,10 +130,13 @@ static void close_rest(struct pool *p)
 	p->nfound = 0;
 }
 
+/* The one that took arrivals; else the newest that can. */
 static struct generation *who_serves(struct pool *p)
 {
-	struct generation *g;
+	struct generation *g = pool_generation(p, p->service->data->serving);
 
+	if (g && !g->retired)
+		return g;
 	TAILQ_FOREACH(g, &p->generations, entry)
 		if (!g->retired && g->nready > g->nleaving)
 			return g;
@@ -151,13 +154,16 @@ void pool_take_over(struct pool *p)
 		return;
 	hang_all(p, RECORD_QUEUE);
 	hang_all(p, RECORD_WORKER);
+	pool_serves(p, who_serves(p));
+	p->resume = p->service->data->rolling != 0;
+	if (p->kind->hung)
+		p->kind->hung(p);
 	close_rest(p);
-	p->current = who_serves(p);
 	TAILQ_FOREACH(g, &p->generations, entry) {
 		if (g == p->current || g->retired)
 			continue;
-		if (p->current && p->kind->move)
-			p->kind->move(g, p->current);
+		if (p->resume && p->current && g->number > p->current->number)
+			continue;	/* the roll's */
 		generation_retire(g);
 	}
 	pool_balance(p);

@@ -81,7 +81,7 @@ struct held *held_add(struct held_table *t, uint64_t id)
 	} else {
 		h = xmalloc(sizeof(*h));
 	}
-	*h = (struct held){ .id = id };
+	*h = (struct held){ .id = id, .record = -1 };
 	LIST_INSERT_HEAD(row(t, id), h, entry);
 	t->count++;
 	return h;

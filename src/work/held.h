@@ -2,8 +2,8 @@
  * held - what was handed on to workers that report: who has what.
  *
  * An arrival is in here from its hand-off to its `done` (or its worker's
- * death), by SO_COOKIE or the trigger's number. What a take-over did not
- * bring is gossip from then on.
+ * death), by SO_COOKIE or the trigger's number. Each has a record too, so
+ * that the table outlives usher.
  */
 #ifndef USHER_WORK_HELD_H
 #define USHER_WORK_HELD_H
@@ -15,9 +15,12 @@
 struct held {
 	LIST_ENTRY(held) entry;
 	uint64_t id;
+	int record;		/* RECORD_CONN, CONN_HANDED; -1: none was free */
 	struct worker *worker;	/* who took it (own queue: shall take); NULL */
 	bool taken;
-	struct run *run;	/* a trigger's, or NULL */
+	bool is_run;		/* a trigger's */
+	bool finished;		/* done came before its run was attached */
+	struct run *run;	/* is_run: NULL until it is attached */
 	struct conn_end end;	/* a connection's */
 	int64_t handed_us;
 };

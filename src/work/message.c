@@ -5,6 +5,7 @@
  */
 #include "work/message.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "work/launch.h"
@@ -88,4 +89,54 @@ bool message_trigger(struct message *m, const struct service *s,
 		word(m, hex);
 	}
 	return finish(m, began, s, generation, load);
+}
+
+/* ---- read back ---- */
+
+static bool value_of(const char *word, const char *name, const char **value)
+{
+	size_t n = strlen(name);
+
+	if (strncmp(word, name, n) != 0)
+		return false;
+	*value = word + n;
+	return true;
+}
+
+static void understand(const char *word, struct message_arrival *out)
+{
+	const struct {
+		const char *name;
+		const char **value;
+	} known[] = {
+		{ "MESSAGE=", &out->text },
+		{ "MESSAGE_HEX=", &out->hex },
+		{ "TCPREMOTEIP=", &out->remote_ip },
+		{ "TCPREMOTEPORT=", &out->remote_port },
+		{ "TCPLOCALIP=", &out->local_ip },
+		{ "TCPLOCALPORT=", &out->local_port },
+	};
+	const char *id = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (value_of(word, known[i].name, known[i].value))
+			return;
+	if (value_of(word, "TRIGGER=", &id) ||
+	    value_of(word, "SO_COOKIE=", &id))
+		out->id = strtoull(id, NULL, 10);
+}
+
+bool message_next(const char *buf, size_t len, size_t *at,
+		  struct message_arrival *out)
+{
+	size_t i = *at;
+
+	*out = (struct message_arrival){ 0 };
+	if (i >= len || buf[len - 1] != 0)
+		return false;
+	out->trigger = strcmp(buf + i, "trigger") == 0;
+	for (; i < len && buf[i]; i += strlen(buf + i) + 1)
+		understand(buf + i, out);
+	*at = i + 1;
+	return true;
 }

@@ -30,4 +30,18 @@ bool message_trigger(struct message *m, const struct service *s,
 		     uint32_t generation, const struct run *r,
 		     const struct message_load *load);
 
+/* An arrival as such a message tells it. Texts lie in the message. */
+struct message_arrival {
+	bool trigger;
+	uint64_t id;		/* TRIGGER, SO_COOKIE */
+	const char *text;	/* MESSAGE, or NULL */
+	const char *hex;	/* MESSAGE_HEX, or NULL */
+	/* TCPREMOTEIP and so on; NULL where there are none. */
+	const char *remote_ip, *remote_port, *local_ip, *local_port;
+};
+
+/* The next of a message of LEN bytes from *AT on. false: there is none. */
+bool message_next(const char *buf, size_t len, size_t *at,
+		  struct message_arrival *out);
+
 #endif

@@ -2,9 +2,8 @@
  * pass - arrivals reach pre-started workers as descriptors (handoff = pass).
  *
  * One shared queue for a generation (pick = queue), or one for each worker.
- * A connection costs here: its words, one sendmsg, one close. Only what finds
- * no room after it was read back from a queue (spilt) waits in here; all else
- * waits in a queue or in the kernel.
+ * A connection costs here: its words, one sendmsg, one close. Nothing waits in
+ * here: it is in a queue, in the kernel, or in the state (work/back).
  */
 #include "work/pass.h"
 
@@ -32,7 +31,6 @@ static void on_room(void *arg)
 {
 	struct generation *g = arg;
 
-	pass_unspill(g->pool);
 	pass_room(g->pool);
 }
 
@@ -63,11 +61,10 @@ static struct queue_options options_of(const struct generation *g,
 
 static int pass_open(struct generation *g)
 {
-	struct pass *pass = pass_of(g->pool);
 	struct queue_options o = options_of(g, true);
 	int index, r;
 
-	if (!pass->shared)
+	if (g->conf->pick != PICK_QUEUE)
 		return 0;
 	index = pool_claim(g->pool, RECORD_QUEUE, g->number, 0);
 	if (index < 0)
@@ -127,12 +124,12 @@ static void on_stuck(void *arg)
 		worker_fault(w, "does not read its queue");
 }
 
-/* One message with COUNT arrivals to G's queue or W's own. */
-static int hand(struct generation *g, struct worker *w,
-		const struct message *m, const int *fds, int n,
-		uint32_t count)
+int pass_hand(const struct target *t, const struct message *m, const int *fds,
+	      int n, uint32_t count)
 {
-	int r = queue_send(w ? w->queue : g->queue, m->buf, m->len, fds, n);
+	struct worker *w = t->w;
+	struct generation *g = t->g;
+	int r = queue_send(t->q, m->buf, m->len, fds, n);
 
 	if (r < 0)
 		return r;
@@ -147,8 +144,7 @@ static int hand(struct generation *g, struct worker *w,
 	return 0;
 }
 
-/* Somebody has to be there for what was handed on. */
-static void want_workers(struct pool *p, struct generation *g)
+void pass_want_workers(struct pool *p, struct generation *g)
 {
 	if (g->nworkers == g->nleaving)
 		pool_need(p, 1);
@@ -156,31 +152,36 @@ static void want_workers(struct pool *p, struct generation *g)
 		pool_wanted(p);
 }
 
-struct target {
-	struct generation *g;
-	struct worker *w;	/* its own queue */
-	struct queue *q;
-};
-
-/* Where the next one goes. false: nowhere now. */
-static bool aim(struct pool *p, const struct conn *c, struct target *t)
+static bool aim_at_queue(struct generation *g, struct target *t)
 {
-	struct pass *pass = pass_of(p);
-
-	if (!pass->shared) {
-		t->w = pick_worker(p, c, pass->turn);
-		t->g = t->w ? t->w->generation : NULL;
-		t->q = t->w ? t->w->queue : NULL;
-		return t->w != NULL;
-	}
-	t->w = NULL;
-	t->g = p->roll ? roll_share(p) : p->current;
-	if (!t->g || !t->g->queue)
+	if (!g || !g->queue || !queue_room(g->queue))
 		return false;
-	if (!queue_room(t->g->queue) && t->g != p->current)
-		t->g = p->current;
-	t->q = t->g->queue;
-	return queue_room(t->q);
+	*t = (struct target){ .g = g, .q = g->queue };
+	return true;
+}
+
+static bool aim_at_worker(struct pool *p, const struct conn *c,
+			  struct target *t)
+{
+	struct worker *w = pick_worker(p, c, pass_of(p)->turn);
+
+	if (!w)
+		return false;
+	*t = (struct target){ w->generation, w, w->queue };
+	return true;
+}
+
+/* In a roll one generation may have a queue and the other not. */
+bool pass_aim(struct pool *p, const struct conn *c, struct target *t)
+{
+	struct generation *g = p->roll ? roll_share(p) : p->current;
+
+	if (!g)
+		return false;
+	if (g->queue ? aim_at_queue(g, t) : aim_at_worker(p, c, t))
+		return true;
+	return (g != p->current && aim_at_queue(p->current, t)) ||
+	       (g->queue && p->roll && aim_at_worker(p, c, t));
 }
 
 void pass_room(struct pool *p)
@@ -193,11 +194,11 @@ void pass_room(struct pool *p)
 	service_room(p->service);
 }
 
-static bool no_room(struct pool *p)
+bool pass_no_room(struct pool *p)
 {
 	pass_of(p)->asked = true;
 	if (p->current && !p->held)
-		want_workers(p, p->current);
+		pass_want_workers(p, p->current);
 	return false;
 }
 
@@ -209,33 +210,35 @@ static bool pass_has_room(struct service *s)
 
 	if (!p || !p->current)
 		return false;
-	if (p->held || !TAILQ_EMPTY(&pass->spill) ||
-	    (timer_is_set(&p->retry) &&
-	     p->current->nworkers == p->current->nleaving))
-		return no_room(p);
-	if (pass->npending)
-		return true;
-	if (pass->shared && !p->roll && queue_room(p->current->queue))
-		return true;
-	return aim(p, NULL, &t) || no_room(p);
+	if (p->held || (timer_is_set(&p->retry) &&
+			p->current->nworkers == p->current->nleaving))
+		return pass_no_room(p);
+	if (pass->npending) {
+		if (p->current->queue &&
+		    queue_left(p->current->queue, pass->npending + 1) >
+			    pass->npending)
+			return true;
+		batch_flush(p);
+	}
+	return pass_aim(p, NULL, &t) || pass_no_room(p);
 }
 
-static struct message_load load_of(struct pool *p, struct queue *q)
+struct message_load pass_load(struct pool *p, struct queue *q)
 {
 	return (struct message_load){ .queued = queue_about(q),
 				      .idle = reports_idle(p) };
 }
 
-/* It is on its way, as far as usher sees. */
-static void gone_on(struct pool *p, const struct conn *c, struct worker *w)
+void pass_gone_on(struct pool *p, const struct conn *c, struct held *h)
 {
 	struct service *s = p->service;
 
-	s->data->served++;
-	stats_add(&s->data->to_handoff, (uint64_t)(loop_us() - c->accepted_us));
-	if (pass_of(p)->held) {
-		reports_hand(p, c, NULL, w);
-	} else {
+	if (!c->returned) {
+		s->data->served++;
+		stats_add(&s->data->to_handoff,
+			  (uint64_t)(loop_us() - c->accepted_us));
+	}
+	if (!h) {
 		struct conn_end e = {
 			.cookie = c->cookie, .source = c->source,
 			.accepted_us = c->accepted_us, .peer = c->peer,
@@ -244,64 +247,6 @@ static void gone_on(struct pool *p, const struct conn *c, struct worker *w)
 
 		arrival_end(s, &e);
 	}
-}
-
-/* ---- batches ---- */
-
-static void on_flush(void *arg)
-{
-	struct pool *p = arg;
-	struct pass *pass = pass_of(p);
-	int n = (int)pass->npending;
-	struct target t;
-
-	task_cancel(loop_of(p), &pass->flush);
-	if (!n)
-		return;
-	pass->npending = 0;
-	if (!aim(p, NULL, &t) ||
-	    hand(t.g, t.w, &pass->pending, pass->fds, n, (uint32_t)n) < 0) {
-		pass_spill(p, pass->pending.buf, pass->pending.len, pass->fds,
-			   n);
-	} else {
-		for (int i = 0; i < n; i++)
-			close(pass->fds[i]);
-		want_workers(p, t.g);
-	}
-	pass->pending.len = 0;
-}
-
-static int batch_size(const struct pool *p)
-{
-	int64_t batch = pass_of(p)->shared ? p->service->conf->batch : 1;
-
-	return (int)(batch > FD_BATCH ? FD_BATCH : batch);
-}
-
-static int collect(struct pool *p, struct conn *c, const struct target *t)
-{
-	struct pass *pass = pass_of(p);
-	struct message_load load = load_of(p, t->q);
-
-	if (!pass->fds) {
-		pass->fds = xcalloc(FD_BATCH, sizeof(*pass->fds));
-		pass->pending.room = QUEUE_MESSAGE;
-		pass->pending.buf = xmalloc(QUEUE_MESSAGE);
-	}
-	load.queued += pass->npending;
-	if (!message_connection(&pass->pending, p->service, t->g->number, c,
-				&load)) {
-		on_flush(p);
-		message_connection(&pass->pending, p->service, t->g->number,
-				   c, &load);
-	}
-	pass->fds[pass->npending++] = c->fd;
-	gone_on(p, c, t->w);
-	if ((int)pass->npending >= batch_size(p))
-		on_flush(p);
-	else if (!pass->flush.set)
-		task_set(loop_of(p), &pass->flush, on_flush, p);
-	return 0;
 }
 
 /* ---- an arrival ---- */
@@ -313,22 +258,29 @@ static int pass_arrive(struct service *s, struct conn *c)
 	char words[WORDS];
 	struct message m = { .buf = words, .room = sizeof(words) };
 	struct target t;
+	struct held *h;
 
-	if (p->held || !aim(p, c, &t)) {
-		no_room(p);
+	if (!p || p->held || !pass_aim(p, c, &t)) {
+		if (p)
+			pass_no_room(p);
 		return -EAGAIN;
 	}
-	if (batch_size(p) > 1)
-		return collect(p, c, &t);
-	load = load_of(p, t.q);
+	/* What waited before has its record until it is on its way. */
+	if (batch_size(t.g) > 1 && !c->kept) {
+		batch_collect(p, c);
+		return 0;
+	}
+	load = pass_load(p, t.q);
 	message_connection(&m, s, t.g->number, c, &load);
-	if (hand(t.g, t.w, &m, &c->fd, 1, 1) < 0) {
-		no_room(p);
+	h = reports_hand(p, c, NULL, &t);
+	if (pass_hand(&t, &m, &c->fd, 1, 1) < 0) {
+		reports_cancel(p, h, c);
+		pass_no_room(p);
 		return -EAGAIN;
 	}
 	close(c->fd);
-	gone_on(p, c, t.w);
-	want_workers(p, t.g);
+	pass_gone_on(p, c, h);
+	pass_want_workers(p, t.g);
 	return 0;
 }
 
@@ -339,101 +291,73 @@ static int pass_run(struct service *s, struct run *r)
 	struct message m = { .buf = buf, .room = QUEUE_MESSAGE };
 	struct message_load load;
 	struct target t;
+	struct held *h;
 
 	if (pass_of(p)->npending)
-		on_flush(p);
-	if (p->held || !aim(p, NULL, &t)) {
-		no_room(p);
+		batch_flush(p);
+	if (p->held || !pass_aim(p, NULL, &t)) {
+		pass_no_room(p);
 		return -EAGAIN;
 	}
-	load = load_of(p, t.q);
+	load = pass_load(p, t.q);
 	if (!message_trigger(&m, s, t.g->number, r, &load)) {
 		r->done(r, 126, "its message is too long to be handed on");
 		return 0;
 	}
-	if (hand(t.g, t.w, &m, NULL, 0, 1) < 0) {
-		no_room(p);
+	h = reports_hand(p, NULL, r, &t);
+	if (pass_hand(&t, &m, NULL, 0, 1) < 0) {
+		reports_cancel(p, h, NULL);
+		pass_no_room(p);
 		return -EAGAIN;
 	}
 	s->data->served++;
-	want_workers(p, t.g);
-	if (pass_of(p)->held)
-		reports_hand(p, NULL, r, t.w);
-	else
+	pass_want_workers(p, t.g);
+	if (!h)
 		r->done(r, -1, "handed on");
 	return 0;
 }
 
-/* ---- what was read back ---- */
-
-void pass_spill(struct pool *p, const char *buf, size_t len, const int *fds,
-		int n)
+static int pass_attach(struct service *s, struct run *r)
 {
-	struct spilt *x = xmalloc(sizeof(*x) + len);
-
-	x->len = len;
-	x->n = n;
-	x->fds = xcalloc((size_t)n + 1, sizeof(*x->fds));
-	memcpy(x->fds, fds, (size_t)n * sizeof(*fds));
-	memcpy(x->data, buf, len);
-	TAILQ_INSERT_TAIL(&pass_of(p)->spill, x, entry);
+	return s->work ? reports_attach(s->work, r) : -ENOENT;
 }
 
-static void spilt_free(struct pass *pass, struct spilt *x)
-{
-	TAILQ_REMOVE(&pass->spill, x, entry);
-	for (int i = 0; i < x->n; i++)
-		close(x->fds[i]);
-	free(x->fds);
-	free(x);
-}
-
-void pass_unspill(struct pool *p)
-{
-	struct pass *pass = pass_of(p);
-	struct spilt *x;
-	struct target t;
-
-	while ((x = TAILQ_FIRST(&pass->spill)) && aim(p, NULL, &t)) {
-		struct message m = { .buf = x->data, .len = x->len };
-
-		if (hand(t.g, t.w, &m, x->fds, x->n, 1) < 0)
-			break;
-		want_workers(p, t.g);
-		spilt_free(pass, x);
-	}
-	if (TAILQ_EMPTY(&pass->spill))
-		pass_room(p);
-	else
-		pass->asked = true;
-}
-
-static void take_one(void *arg, const char *buf, size_t len, const int *fds,
-		     int n)
-{
-	pass_spill(arg, buf, len, fds, n);
-}
+/* ---- what no worker has taken ---- */
 
 static void pass_move(struct generation *old, struct generation *new)
 {
 	(void)new;
 	if (old->queue)
-		queue_take_back(old->queue, take_one, old->pool);
-	pass_unspill(old->pool);
+		back_take(old->pool, old->queue);
 }
 
 static void pass_died(struct worker *w, const struct child_exit *e)
 {
 	struct generation *g = w->generation;
-	struct pool *p = g->pool;
 	struct queue *q = w->queue ? w->queue : g->queue;
 
 	if (q)
 		queue_listen(q);
-	reports_died(w, e);
 	if (w->queue)
-		queue_take_back(w->queue, take_one, p);
-	pass_unspill(p);
+		back_take(g->pool, w->queue);
+	reports_died(w, e);
+}
+
+/* After a take-over: what waits in queues waits for its turn anew, and what
+ * is in nobody's hands and in no queue is found out. */
+static void pass_hung(struct pool *p)
+{
+	struct generation *g;
+	struct worker *w;
+
+	reports_adopt(p);
+	TAILQ_FOREACH(g, &p->generations, entry) {
+		if (g->queue)
+			back_take(p, g->queue);
+		TAILQ_FOREACH(w, &g->workers, entry)
+			if (w->queue)
+				back_take(p, w->queue);
+	}
 }
 
 /* ---- told to go ---- */
@@ -454,9 +378,8 @@ static bool pass_leave_one(struct worker *w)
 	if (!w->queue)
 		return false;
 	if (!p->stopping)
-		queue_take_back(w->queue, take_one, p);
+		back_take(p, w->queue);
 	queue_shut(w->queue);
-	pass_unspill(p);
 	return true;
 }
 
@@ -469,16 +392,14 @@ static void pass_close(struct generation *g)
 {
 	struct pool *p = g->pool;
 
-	if (g->queue && p->current && p->current != g) {
-		queue_take_back(g->queue, take_one, p);
-		pass_unspill(p);
-	}
+	if (g->queue && p->current && p->current != g)
+		back_take(p, g->queue);
 	queue_close(&g->queue);
 }
 
 static void pass_usable(struct worker *w)
 {
-	pass_unspill(w->generation->pool);
+	pass_room(w->generation->pool);
 }
 
 /* ---- how much there is ---- */
@@ -517,17 +438,12 @@ static uint32_t in_queues(struct pool *p, struct generation *g)
 static uint32_t pass_waiting(struct generation *g)
 {
 	struct pool *p = g->pool;
-	struct pass *pass = pass_of(p);
-	const struct spilt *x;
 	uint32_t n = g->queue ? in_queues(p, g) : 0;
 
 	if (g != p->current)
 		return n;
-	TAILQ_FOREACH(x, &pass->spill, entry)
-		n++;
-	if (pass->asked)
-		n += at_doors(p->service) + arrival_waiting(p->service);
-	return n;
+	n += arrival_waiting(p->service);
+	return pass_of(p)->asked ? n + at_doors(p->service) : n;
 }
 
 static uint32_t pass_queued(const struct service *s)
@@ -560,6 +476,7 @@ static const struct pool_kind pass_kind = {
 	.prepare = pass_prepare,
 	.started = pass_started,
 	.adopted = pass_adopted,
+	.hung = pass_hung,
 	.usable = pass_usable,
 	.died = pass_died,
 	.leave = pass_leave,
@@ -579,10 +496,6 @@ static struct pool *pass_pool(struct service *s)
 	p = pool_new(s, &pass_kind);
 	pass = xcalloc(1, sizeof(*pass));
 	pass->p = p;
-	pass->shared = s->conf->pick == PICK_QUEUE;
-	TAILQ_INIT(&pass->spill);
-	if (s->conf->reports)
-		pass->held = held_new();
 	p->own = pass;
 	return p;
 }
@@ -630,7 +543,7 @@ static void pass_stop(struct service *s, bool now)
 	struct pool *p = pass_pool(s);
 
 	if (pass_of(p)->npending)
-		on_flush(p);
+		batch_flush(p);
 	pool_stop(p, now);
 }
 
@@ -643,16 +556,10 @@ static void pass_end(struct service *s)
 		return;
 	pass = pass_of(p);
 	reports_drop(p);
-	while (!TAILQ_EMPTY(&pass->spill))
-		spilt_free(pass, TAILQ_FIRST(&pass->spill));
-	for (uint32_t i = 0; i < pass->npending; i++)
-		close(pass->fds[i]);
-	pass->npending = 0;
-	task_cancel(loop_of(p), &pass->flush);
+	batch_end(p);
+	timer_cancel(loop_of(p), &pass->sweep);
 	pool_free(&p);
 	held_free(&pass->held);
-	free(pass->pending.buf);
-	free(pass->fds);
 	free(pass);
 }
 
@@ -662,6 +569,7 @@ const struct handler handler_pass = {
 	.room = pass_has_room,
 	.arrive = pass_arrive,
 	.run = pass_run,
+	.attach = pass_attach,
 	.changed = pass_changed,
 	.roll = pass_roll,
 	.scale = pass_scale,

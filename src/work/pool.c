@@ -112,6 +112,13 @@ struct generation *generation_open(struct pool *p, uint32_t number,
 	return g;
 }
 
+void pool_serves(struct pool *p, struct generation *g)
+{
+	p->current = g;
+	if (g)
+		p->service->data->serving = g->number;
+}
+
 void generation_close(struct generation *g)
 {
 	struct pool *p = g->pool;
@@ -424,8 +431,8 @@ int pool_start(struct pool *p)
 	if (!p->current) {
 		if (s->data->generation == 0)
 			s->data->generation = 1;
-		p->current = generation_open(p, s->data->generation, s->owner,
-					     s->conf, &error);
+		pool_serves(p, generation_open(p, s->data->generation,
+					       s->owner, s->conf, &error));
 		if (!p->current) {
 			service_degrade(s, "no queue for its workers: %s",
 					strerror(-error));
@@ -437,6 +444,9 @@ int pool_start(struct pool *p)
 	p->started = true;
 	if (s->conf->max_memory)
 		pool_watch_memory(p);
+	if (p->resume)
+		roll_resume(p);
+	p->resume = false;
 	start_some(p, missing(p));
 	if (p->kind->watch)
 		p->kind->watch(p);

@@ -98,6 +98,8 @@ struct pool_kind {
 	void (*started)(struct worker *w);
 	/* After a take-over: what hangs from W's record. */
 	void (*adopted)(struct worker *w);
+	/* All that was found is hung in, save what is claimed now. */
+	void (*hung)(struct pool *p);
 	/* It can take arrivals (again). */
 	void (*usable)(struct worker *w);
 	/* Had it something to do in its life? NULL: if the generation's count
@@ -148,6 +150,7 @@ struct pool {
 	unsigned tries;		/* at the end, for what still waits */
 	bool proved;		/* a worker lived for a while */
 	bool held;		/* roll = 0: the old go first */
+	bool resume;			/* a roll was under way at a kill */
 	bool started, stopping, gone;
 	unsigned now;		/* 1: stop_signal, 2: SIGKILL */
 	struct task end;
@@ -188,6 +191,8 @@ int pool_start_worker(struct generation *g, bool replacement);
 struct generation *generation_open(struct pool *p, uint32_t number,
 				   struct conf *owner,
 				   const struct conf_service *conf, int *error);
+/* G is the current one, in the state too. */
+void pool_serves(struct pool *p, struct generation *g);
 /* Told to leave: all its workers. */
 void generation_retire(struct generation *g);
 /* No workers are left: frees it. */

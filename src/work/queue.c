@@ -5,6 +5,8 @@
  * so the sizes of what was sent are kept in a ring: what still waits are the
  * last of them. They are asked for when what was sent since would fill the
  * queue. Where the guess is off it corrects itself when the queue is empty.
+ * A message counts as often as it has arrivals in it, so the limit holds for
+ * batches too.
  */
 #include "work/queue.h"
 
@@ -27,13 +29,6 @@
 /* Look again after this, where the queue is not what is full (descriptors in
  * flight of a whole user). */
 #define AGAIN_MS      20
-/*
- * A shared queue that was empty again so soon has workers who only wait to be
- * handed more: for them it may be filled by a burst, whatever its limit, or
- * each two connections would cost a wake-up of everybody.
- */
-#define PROMPT_US     2000
-#define PROMPT_BURST  32
 /* Room was there so often without need: look away. */
 #define IDLE_EVENTS   8
 
@@ -43,21 +38,24 @@ struct queue_data {
 	uint32_t size;		/* what the last message took, as guessed */
 };
 
+struct sent {
+	uint32_t size, arrivals;
+};
+
 struct queue {
 	struct service *s;
 	int record, fd;		/* ours */
 	const struct queue_events *events;
 	void *arg;
-	bool reports, shut, shared;
+	bool reports, shut;
 	bool full;		/* said so: room has to be called */
 	bool armed;		/* the write side is watched */
 	unsigned idle_events;
 	uint32_t limit;
-	bool prompt;		/* the last ones were taken at once */
-	int64_t full_us;	/* since when it is full */
-	uint32_t *sizes;	/* ring of what was sent, oldest first */
-	uint32_t room, head, known;
-	uint64_t bytes;		/* of the known */
+	struct sent *sent;	/* ring, oldest first */
+	uint32_t room, head, nsent;
+	uint32_t known;		/* arrivals in those */
+	uint64_t bytes;		/* of those */
 	uint64_t round;		/* of the loop, when the kernel was asked */
 	struct timer again;
 };
@@ -75,26 +73,29 @@ static uint32_t memory_of(size_t len)
 
 static void forget_oldest(struct queue *q)
 {
-	q->bytes -= q->sizes[q->head];
+	q->bytes -= q->sent[q->head].size;
+	q->known -= q->sent[q->head].arrivals;
 	q->head = (q->head + 1) % q->room;
-	q->known--;
+	q->nsent--;
 }
 
-static void remember(struct queue *q, uint32_t size)
+static void remember(struct queue *q, uint32_t size, uint32_t arrivals)
 {
-	if (q->known == q->room) {
+	if (q->nsent == q->room) {
 		uint32_t room = q->room ? q->room * 2 : 16;
-		uint32_t *sizes = xcalloc(room, sizeof(*sizes));
+		struct sent *sent = xcalloc(room, sizeof(*sent));
 
-		for (uint32_t i = 0; i < q->known; i++)
-			sizes[i] = q->sizes[(q->head + i) % q->room];
-		free(q->sizes);
-		q->sizes = sizes;
+		for (uint32_t i = 0; i < q->nsent; i++)
+			sent[i] = q->sent[(q->head + i) % q->room];
+		free(q->sent);
+		q->sent = sent;
 		q->room = room;
 		q->head = 0;
 	}
-	q->sizes[(q->head + q->known) % q->room] = size;
-	q->known++;
+	q->sent[(q->head + q->nsent) % q->room] =
+		(struct sent){ size, arrivals };
+	q->nsent++;
+	q->known += arrivals;
 	q->bytes += size;
 }
 
@@ -107,7 +108,7 @@ static void recall(struct queue *q)
 	if (size < HEAD)
 		size = memory_of(USUAL);
 	for (; left > 0; left -= size)
-		remember(q, size);
+		remember(q, size, 1);
 }
 
 uint32_t queue_count(struct queue *q)
@@ -118,8 +119,8 @@ uint32_t queue_count(struct queue *q)
 	loop_stats(q->s->u->loop, &now);
 	q->round = now.rounds;
 	if (bytes <= 0)
-		q->known = q->head = 0, q->bytes = 0;
-	while (q->known && q->bytes - q->sizes[q->head] >= (uint64_t)bytes)
+		q->known = q->nsent = q->head = 0, q->bytes = 0;
+	while (q->nsent && q->bytes - q->sent[q->head].size >= (uint64_t)bytes)
 		forget_oldest(q);
 	/* Greater than thought. */
 	if (bytes > 0 && q->known == 0)
@@ -150,7 +151,6 @@ static void look(struct queue *q)
 static void fill(struct queue *q)
 {
 	q->full = true;
-	q->full_us = loop_us();
 	q->idle_events = 0;
 	if (!q->armed) {
 		q->armed = true;
@@ -158,27 +158,12 @@ static void fill(struct queue *q)
 	}
 }
 
-/* What may wait now. */
-static uint32_t limit_of(const struct queue *q)
-{
-	return q->prompt && q->limit < PROMPT_BURST ? PROMPT_BURST : q->limit;
-}
-
 /* Full until it is half empty, so that a flood costs a wake-up for many. */
 static void drained(struct queue *q)
 {
-	uint32_t left;
-
-	if (!q->full)
-		return;
-	left = queue_count(q);
-	if (left > limit_of(q) / 2 && q->prompt &&
-	    loop_us() - q->full_us > PROMPT_US)
-		q->prompt = false;
-	if (left > limit_of(q) / 2)
+	if (!q->full || queue_count(q) > q->limit / 2)
 		return;
 	q->full = false;
-	q->prompt = q->shared && loop_us() - q->full_us < PROMPT_US;
 	timer_cancel(q->s->u->loop, &q->again);
 	q->events->room(q->arg);
 }
@@ -188,11 +173,20 @@ static void on_again(void *arg)
 	drained(arg);
 }
 
+uint32_t queue_left(struct queue *q, uint32_t n)
+{
+	if (q->shut || q->full)
+		return 0;
+	if (q->known + n > q->limit)
+		queue_count(q);
+	return q->known < q->limit ? q->limit - q->known : 0;
+}
+
 bool queue_room(struct queue *q)
 {
 	if (q->shut || q->full)
 		return false;
-	if (q->known < limit_of(q) || queue_count(q) < limit_of(q))
+	if (queue_left(q, 1) > 0)
 		return true;
 	fill(q);	/* what is taken from now on, or was since, shows */
 	return false;
@@ -293,7 +287,7 @@ int queue_send(struct queue *q, const void *buf, size_t len, const int *fds,
 		uint32_t size = memory_of(len);
 
 		RECORD_AS(q->record, struct queue_data)->size = size;
-		remember(q, size);
+		remember(q, size, n > 0 ? (uint32_t)n : 1);
 		return 0;
 	}
 	if (r != -EAGAIN)
@@ -362,9 +356,7 @@ int queue_take_back(struct queue *q,
  */
 static void set_room(struct queue *q, uint32_t largest)
 {
-	uint32_t limit = q->shared && q->limit < PROMPT_BURST ? PROMPT_BURST
-							     : q->limit;
-	uint64_t room = (uint64_t)limit * memory_of(USUAL);
+	uint64_t room = (uint64_t)q->limit * memory_of(USUAL);
 	int bytes;
 
 	if (largest > USUAL && room < 2ull * memory_of(largest))
@@ -389,7 +381,6 @@ static struct queue *queue_new(struct service *s, int record,
 	q->events = events;
 	q->arg = arg;
 	q->reports = o->reports;
-	q->shared = o->pid == 0;
 	q->limit = o->limit ? o->limit : 1;
 	set_room(q, o->largest);
 	setsockopt(q->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
@@ -451,7 +442,7 @@ void queue_close(struct queue **qp)
 	/* The workers' copies keep the pair, and epoll's watch with it. */
 	loop_unwatch(q->s->u->loop, q->record, 0);
 	record_close(q->record);
-	free(q->sizes);
+	free(q->sent);
 	free(q);
 }
 

@@ -31,7 +31,7 @@ struct queue_events {
 struct queue_options {
 	uint32_t generation;
 	uint32_t pid;		/* its only worker's; 0: shared */
-	uint32_t limit;		/* messages that may wait */
+	uint32_t limit;		/* arrivals that may wait */
 	uint32_t largest;	/* bytes of the largest message expected */
 	bool reports;
 };
@@ -57,7 +57,10 @@ void queue_set_limit(struct queue *q, uint32_t limit);
 /* May another be sent? Asks the kernel only when it can't be known. When it
  * says no, the event `room` follows. */
 bool queue_room(struct queue *q);
-/* How many messages wait, as the kernel knows now. */
+/* How many more may be sent now: right, or too few where more than N are said
+ * to be left. Promises no event. */
+uint32_t queue_left(struct queue *q, uint32_t n);
+/* How many arrivals wait, as the kernel knows now. */
 uint32_t queue_count(struct queue *q);
 /* The same, at most once in a round of the loop. */
 uint32_t queue_about(struct queue *q);

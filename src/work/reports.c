@@ -7,8 +7,22 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "inlet/admit.h"
+#include "inlet/packed.h"
 #include "work/pass.h"
 #include "work/worker.h"
+
+/* Who took one says so at once; in so long it is certain that he won't. */
+#define LOST_MS 5000
+
+/* RECORD_CONN's data with CONN_HANDED; its id is the arrival's. */
+struct handed_data {
+	int64_t accepted_us, handed_us;
+	int32_t pid;		/* who shall take it, or took it; 0 */
+	uint32_t taken, is_run;
+	uint32_t pad;
+	struct packed peer;
+};
 
 static void gossip(struct pool *p)
 {
@@ -20,23 +34,87 @@ int64_t reports_idle(const struct pool *p)
 	const struct worker *w;
 	int64_t n = 0;
 
-	if (!pass_of(p)->held || !p->current)
+	if (!p->current || !p->current->conf->reports)
 		return -1;
 	TAILQ_FOREACH(w, &p->current->workers, entry)
 		n += w->state == WORKER_IDLE;
 	return n;
 }
 
-void reports_hand(struct pool *p, const struct conn *c, struct run *r,
-		  struct worker *w)
+struct held *reports_find(const struct pool *p, uint64_t id)
 {
 	struct held_table *t = pass_of(p)->held;
+
+	return t ? held_find(t, id) : NULL;
+}
+
+static struct held *add(struct pool *p, uint64_t id)
+{
+	struct pass *pass = pass_of(p);
+
+	if (!pass->held)
+		pass->held = held_new();
+	return held_add(pass->held, id);
+}
+
+void reports_forget(struct pool *p, struct held *h)
+{
+	record_close(h->record);
+	held_remove(pass_of(p)->held, h);
+}
+
+/* What changes, into its record. */
+static void save(const struct held *h)
+{
+	struct handed_data *d;
+
+	if (h->record < 0)
+		return;
+	d = RECORD_AS(h->record, struct handed_data);
+	d->pid = h->worker ? h->worker->pid : 0;
+	d->taken = h->taken;
+}
+
+static void make_record(const struct pool *p, struct held *h,
+			const struct conn *c)
+{
+	struct handed_data *d;
+
+	h->record = record_new(RECORD_CONN, p->service->slot, CONN_HANDED);
+	if (h->record < 0)	/* it is not known after a kill, then */
+		return;
+	d = RECORD_AS(h->record, struct handed_data);
+	d->handed_us = h->handed_us;
+	d->is_run = h->is_run;
+	if (c) {
+		d->accepted_us = c->accepted_us;
+		packed_peer(&d->peer, c);
+	}
+	record_at(h->record)->id = h->id;
+	save(h);
+	record_commit(h->record);
+}
+
+struct held *reports_hand(struct pool *p, const struct conn *c, struct run *r,
+			  const struct target *t)
+{
+	uint64_t id = r ? r->id : c->cookie;
 	struct held *h;
 
-	if (!t)
-		return;
-	h = held_add(t, r ? r->id : c->cookie);
-	h->worker = w;
+	if (!t->g->conf->reports)
+		return NULL;
+	h = reports_find(p, id);
+	if (h) {		/* it came back */
+		if (c && !c->returned)
+			admit_leave(p->service, c->source);
+		h->worker = t->w;
+		h->handed_us = loop_us();
+		save(h);
+		return h;
+	}
+	h = add(p, id);
+	h->worker = t->w;
+	h->is_run = r != NULL;
 	h->run = r;
 	h->handed_us = loop_us();
 	if (c)
@@ -45,6 +123,32 @@ void reports_hand(struct pool *p, const struct conn *c, struct run *r,
 			.accepted_us = c->accepted_us, .peer = c->peer,
 			.up = -1, .down = -1, .ended = true,
 		};
+	make_record(p, h, c);
+	return h;
+}
+
+void reports_cancel(struct pool *p, struct held *h, const struct conn *c)
+{
+	if (!h)
+		return;
+	if (c && c->returned) {
+		h->worker = NULL;
+		save(h);
+	} else {
+		reports_forget(p, h);
+	}
+}
+
+void reports_back(struct pool *p, struct held *h)
+{
+	(void)p;
+	if (h->worker && h->taken && h->worker->holds)
+		h->worker->holds--;
+	if (h->worker && h->worker->outstanding)
+		h->worker->outstanding--;
+	h->worker = NULL;
+	h->taken = false;
+	save(h);
 }
 
 static void conn_ended(struct pool *p, struct held *h, pid_t pid)
@@ -63,22 +167,17 @@ static bool is_full(const struct worker *w)
 static void taken(struct worker *w, uint64_t id)
 {
 	struct pool *p = w->generation->pool;
-	struct held *h = held_find(pass_of(p)->held, id);
+	struct held *h = reports_find(p, id);
 
-	if (!h && !w->generation->adopted) {
+	if (!h || h->taken || (h->worker && h->worker != w)) {
 		gossip(p);
 		return;
 	}
-	if (h && (h->taken || (h->worker && h->worker != w))) {
-		gossip(p);
-		return;
-	}
-	if (h) {
-		h->taken = true;
-		h->worker = w;
-		stats_add(&p->service->data->to_taken,
-			  (uint64_t)(loop_us() - h->handed_us));
-	}
+	h->taken = true;
+	h->worker = w;
+	save(h);
+	stats_add(&p->service->data->to_taken,
+		  (uint64_t)(loop_us() - h->handed_us));
 	timer_cancel(p->service->u->loop, &w->stuck);
 	w->taken++;
 	w->holds++;
@@ -88,14 +187,26 @@ static void taken(struct worker *w, uint64_t id)
 	worker_save(w);
 }
 
+/* A run whose trigger is not there yet (a take-over) is told then. */
+static void run_done(struct pool *p, struct held *h)
+{
+	struct run *r = h->run;
+
+	if (!r) {
+		h->finished = true;
+		h->worker = NULL;
+		return;
+	}
+	reports_forget(p, h);
+	r->done(r, 0, "done");
+}
+
 static void done(struct worker *w, uint64_t id)
 {
 	struct pool *p = w->generation->pool;
-	struct held_table *t = pass_of(p)->held;
-	struct held *h = held_find(t, id);
+	struct held *h = reports_find(p, id);
 
-	if (h ? !h->taken || h->worker != w
-	      : !w->generation->adopted || w->holds == 0) {
+	if (!h || !h->taken || h->worker != w) {
 		gossip(p);
 		return;
 	}
@@ -104,19 +215,15 @@ static void done(struct worker *w, uint64_t id)
 	if (w->outstanding)
 		w->outstanding--;
 	w->last_used = loop_now(p->service->u->loop);
-	if (h) {
-		struct run *r = h->run;
-
-		if (!r)
-			conn_ended(p, h, w->pid);
-		held_remove(t, h);
-		if (r)
-			r->done(r, 0, "done");
+	if (h->is_run) {
+		run_done(p, h);
+	} else {
+		conn_ended(p, h, w->pid);
+		reports_forget(p, h);
 	}
 	if (!is_full(w))
 		worker_is_idle(w);
 	worker_save(w);
-	pass_unspill(p);
 	if (w->queue)
 		pass_room(p);
 }
@@ -136,55 +243,173 @@ void reports_said(void *arg, pid_t pid, enum queue_word word, uint64_t id)
 		done(w, id);
 }
 
+/* ---- a worker has died ---- */
+
 struct death {
 	struct worker *w;
 	const struct child_exit *e;
+	bool unsaid;		/* somebody may have died with an unsaid one */
 };
 
 static void lose(void *arg, struct held *h)
 {
-	const struct death *d = arg;
+	struct death *d = arg;
 	struct pool *p = d->w->generation->pool;
 	struct run *r = h->run;
 	char how[96];
 	int status = -1;
 
+	d->unsaid |= !h->taken && !h->worker;
 	if (h->worker != d->w)
 		return;
-	if (!h->taken) {	/* it was in its queue, and goes elsewhere */
-		h->worker = NULL;
-		return;
-	}
-	if (!r) {
+	if (!h->is_run)
 		conn_ended(p, h, d->w->pid);
-		held_remove(pass_of(p)->held, h);
+	reports_forget(p, h);
+	if (!r)
 		return;
-	}
 	if (d->e->known)
 		status = d->e->signaled ? 128 + d->e->status
 		       : d->e->status ? d->e->status : 1;
 	child_exit_text(d->e, how, sizeof(how));
-	held_remove(pass_of(p)->held, h);
 	r->done(r, status, how);
+}
+
+/* In no queue, and nobody said he took it. */
+static void unsaid(void *arg, struct held *h)
+{
+	struct pool *p = arg;
+	struct run *r = h->run;
+
+	if (h->taken || h->worker || h->finished ||
+	    loop_us() - h->handed_us < LOST_MS * 1000 ||
+	    arrival_is_waiting(p->service, h->id))
+		return;
+	if (!h->is_run)
+		conn_ended(p, h, 0);
+	reports_forget(p, h);
+	if (r)
+		r->again(r);
+}
+
+static void sweep_later(struct pool *p);
+
+static void on_sweep(void *arg)
+{
+	struct pool *p = arg;
+	struct generation *g;
+	uint32_t waiting = 0;
+
+	TAILQ_FOREACH(g, &p->generations, entry)
+		if (g->queue)
+			waiting += queue_count(g->queue);
+	if (waiting)
+		sweep_later(p);
+	else
+		held_each(pass_of(p)->held, unsaid, p);
+}
+
+static void sweep_later(struct pool *p)
+{
+	timer_set(p->service->u->loop, &pass_of(p)->sweep, LOST_MS + 100,
+		  on_sweep, p);
 }
 
 void reports_died(struct worker *w, const struct child_exit *e)
 {
-	struct death d = { w, e };
-	struct held_table *t = pass_of(w->generation->pool)->held;
+	struct death d = { w, e, false };
+	struct pool *p = w->generation->pool;
+	struct held_table *t = pass_of(p)->held;
 
-	if (t)
-		held_each(t, lose, &d);
+	if (!t)
+		return;
+	held_each(t, lose, &d);
+	if (d.unsaid)
+		sweep_later(p);
 }
+
+/* ---- after a take-over ---- */
+
+static struct worker *find_worker(const struct pool *p, pid_t pid)
+{
+	struct generation *g;
+	struct worker *w = NULL;
+
+	TAILQ_FOREACH(g, &p->generations, entry)
+		if (!w)
+			w = worker_by_pid(g, pid);
+	return w;
+}
+
+static void adopt_one(struct pool *p, int record)
+{
+	const struct handed_data *d = RECORD_AS(record, struct handed_data);
+	struct held *h = add(p, record_at(record)->id);
+	struct conn c = { .accepted_us = d->accepted_us };
+
+	h->record = record;
+	h->is_run = d->is_run != 0;
+	h->handed_us = d->handed_us;
+	h->worker = d->pid > 0 ? find_worker(p, d->pid) : NULL;
+	h->taken = d->taken && h->worker;
+	if (h->worker) {
+		h->worker->holds += h->taken;
+		h->worker->outstanding += h->worker->queue != NULL;
+	}
+	if (h->is_run)
+		return;
+	packed_to_peer(&d->peer, &c);
+	admit_enter(p->service, &c);
+	h->end = (struct conn_end){
+		.cookie = h->id, .source = c.source,
+		.accepted_us = c.accepted_us, .peer = c.peer,
+		.up = -1, .down = -1, .ended = true,
+	};
+}
+
+void reports_adopt(struct pool *p)
+{
+	struct generation *g;
+	struct worker *w;
+
+	TAILQ_FOREACH(g, &p->generations, entry)
+		TAILQ_FOREACH(w, &g->workers, entry)
+			w->holds = w->outstanding = 0;
+	for (size_t i = 0; i < p->nfound; i++) {
+		int record = p->found[i];
+
+		if (record < 0 || record_at(record)->kind != RECORD_CONN ||
+		    record_at(record)->arg != CONN_HANDED ||
+		    reports_find(p, record_at(record)->id))
+			continue;
+		p->found[i] = -1;
+		adopt_one(p, record);
+	}
+	if (pass_of(p)->held)
+		sweep_later(p);
+}
+
+int reports_attach(struct pool *p, struct run *r)
+{
+	struct held *h = reports_find(p, r->id);
+
+	if (!h || !h->is_run || h->run)
+		return -ENOENT;
+	h->run = r;
+	if (h->finished)
+		run_done(p, h);
+	return 0;
+}
+
+/* ---- the end ---- */
 
 static void drop(void *arg, struct held *h)
 {
 	struct pool *p = arg;
 	struct run *r = h->run;
 
-	if (!r)
+	if (!h->is_run)
 		conn_ended(p, h, h->worker ? h->worker->pid : 0);
-	held_remove(pass_of(p)->held, h);
+	reports_forget(p, h);
 	if (r)
 		r->done(r, -1, "usher ended its worker");
 }
@@ -213,7 +438,7 @@ static void tell(void *arg, struct held *h)
 		.state = h->taken ? "open" : "queued",
 	};
 
-	if (!h->run)
+	if (!h->is_run)
 		t->fn(t->arg, &i);
 }
 
@@ -229,10 +454,9 @@ void reports_conns(const struct service *s, conn_info_fn *fn, void *arg)
 int reports_kill_conn(struct service *s, uint64_t cookie, pid_t *holder)
 {
 	const struct pool *p = s->work;
-	struct held *h = p && pass_of(p)->held
-		? held_find(pass_of(p)->held, cookie) : NULL;
+	struct held *h = p ? reports_find(p, cookie) : NULL;
 
-	if (!h || h->run)
+	if (!h || h->is_run)
 		return -ENOENT;
 	*holder = h->worker ? h->worker->pid : 0;
 	return -EOPNOTSUPP;

@@ -61,6 +61,7 @@ static void end(struct roll *r, int result, const char *why)
 	p->roll = NULL;
 	p->held = false;
 	p->service->rolling = false;
+	p->service->data->rolling = 0;
 	service_changed(p->service);
 	free(r);
 	if (done)
@@ -145,7 +146,7 @@ static void take_over(struct pool *p, struct generation *g)
 	struct generation *old = p->current;
 	uint32_t had = pool_serving(p);
 
-	p->current = g;
+	pool_serves(p, g);
 	p->next = NULL;
 	p->farewells = 0;
 	p->replacing = 0;
@@ -331,6 +332,38 @@ static void old_first(struct roll *r)
 		release(r);
 }
 
+static struct roll *roll_new(struct pool *p, struct generation *g,
+			     roll_done *done, void *arg)
+{
+	struct service *s = p->service;
+	struct roll *r = xcalloc(1, sizeof(*r));
+
+	*r = (struct roll){ .p = p, .next = g, .done = done, .arg = arg,
+			    .one_by_one = !g->dialect && !g->queue &&
+					  !p->current->queue,
+			    .old_number = p->current->number,
+			    .began = loop_now(loop_of(p)) };
+	p->roll = r;
+	s->rolling = true;
+	s->data->rolling = 1;
+	service_changed(s);
+	return r;
+}
+
+/* G takes over, one of the two ways. */
+static void go(struct roll *r)
+{
+	struct pool *p = r->p;
+
+	p->next = r->next;
+	if (service_workers(p->service).min == 0) {
+		take_over(p, r->next);
+		succeed(r);
+		return;
+	}
+	later(r);
+}
+
 int roll_begin(struct pool *p, roll_done *done, void *arg)
 {
 	struct service *s = p->service;
@@ -345,29 +378,58 @@ int roll_begin(struct pool *p, roll_done *done, void *arg)
 			    &error);
 	if (!g)
 		return error;
-	r = xcalloc(1, sizeof(*r));
-	*r = (struct roll){ .p = p, .next = g, .done = done, .arg = arg,
-			    .one_by_one = !p->kind->leave || !g->queue,
-			    .old_number = p->current->number,
-			    .began = loop_now(loop_of(p)) };
-	if (g->dialect)
-		r->one_by_one = false;
 	s->data->rolls++;
-	p->roll = r;
-	s->rolling = true;
-	service_changed(s);
-	if (s->conf->roll <= 0) {
+	r = roll_new(p, g, done, arg);
+	if (s->conf->roll <= 0)
 		old_first(r);
-		return 0;
-	}
-	p->next = g;
-	if (service_workers(s).min == 0) {
-		take_over(p, g);
-		succeed(r);
-		return 0;
-	}
-	later(r);
+	else
+		go(r);
 	return 0;
+}
+
+/* The old have been told already: what is left is to wait for them. */
+static void resume_old_first(struct pool *p)
+{
+	struct generation *old = TAILQ_NEXT(p->current, entry);
+	struct roll *r;
+
+	while (old && old->nworkers == 0)
+		old = TAILQ_NEXT(old, entry);
+	if (!old) {
+		p->service->data->rolling = 0;
+		return;
+	}
+	r = roll_new(p, p->current, NULL, NULL);
+	r->old = old;
+	r->old_first = true;
+	p->held = true;
+}
+
+static void resume(struct pool *p, struct generation *g)
+{
+	struct roll *r = roll_new(p, g, NULL, NULL);
+	struct worker *w;
+
+	TAILQ_FOREACH(w, &p->current->workers, entry)
+		r->replaced += worker_leaves(w);
+	go(r);
+	TAILQ_FOREACH(w, &g->workers, entry)
+		if (p->roll == r && w->ready && !worker_leaves(w))
+			roll_worker_ready(p, w);
+}
+
+void roll_resume(struct pool *p)
+{
+	struct generation *g = TAILQ_FIRST(&p->generations);
+
+	if (!p->current || p->stopping)
+		return;
+	if (g && g != p->current && !g->retired)
+		resume(p, g);
+	else if (p->service->conf->roll <= 0)
+		resume_old_first(p);
+	else	/* nothing of the new one was there yet */
+		roll_begin(p, NULL, NULL);
 }
 
 struct generation *roll_share(struct pool *p)

@@ -16,6 +16,8 @@ typedef void roll_done(void *arg, int result, const char *why);
 
 /* As struct handler's roll. One that is under way is dropped. */
 int roll_begin(struct pool *p, roll_done *done, void *arg);
+/* After a take-over: goes on with the roll that was under way. */
+void roll_resume(struct pool *p);
 /* A worker of the new generation is ready. */
 void roll_worker_ready(struct pool *p, struct worker *w);
 /* A worker of any generation is gone already; FAILED: and says why. Returns

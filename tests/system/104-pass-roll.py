@@ -63,6 +63,9 @@ with Daemon(CONF) as usher:
                          if w["generation"] == number}
                 assert len(fresh) >= 3 or name == "first", state
                 assert not fresh & before, (fresh, before)
+                now = counts.get(name, 0)
+                wait_for(lambda name=name, now=now:
+                         counts.get(name, 0) > now)
             assert not wrong, wrong[:5]
         for name in ("queue", "own", "first"):
             wait_for(lambda name=name: all(

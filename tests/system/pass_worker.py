@@ -100,17 +100,23 @@ if behaviour == "readyfd":
 
 memory = bytearray(64 << 20) if behaviour == "fat" else b""
 
-if behaviour in ("reports", "loses"):
+reports = behaviour in ("reports", "reports-echo", "reports-waits")
+if reports or behaviour == "loses":
     say("avail")
 
 for words, client in arrivals():
     ident = words.get("SO_COOKIE") or words.get("TRIGGER")
-    if behaviour == "reports":
+    if reports:
         say(f"taken {ident}")
     if behaviour == "loses":        # dies with what it holds
         say(f"taken {ident}")
         os.kill(os.getpid(), signal.SIGKILL)
-    if words["kind"] == "trigger":
+    if behaviour.endswith("waits"):     # for a file, with what it has
+        with open(argument + ".ran", "a", encoding="utf-8") as file:
+            print(words["MESSAGE"], file=file)
+        while not os.path.exists(argument):
+            time.sleep(0.01)
+    elif words["kind"] == "trigger":
         if argument:
             with open(argument, "a", encoding="utf-8") as file:
                 print(words.get("MESSAGE", words.get("MESSAGE_HEX")),
@@ -118,7 +124,7 @@ for words, client in arrivals():
     elif behaviour == "words":
         words_back(words, client)
         sys.exit(0)
-    elif behaviour == "echo":
+    elif behaviour.endswith("echo"):
         client.sendall(b"%d\n" % os.getpid())
         echo(client)
     elif behaviour == "fat":
@@ -132,7 +138,7 @@ for words, client in arrivals():
                                      os.environ["USHER_GENERATION"].encode()))
     if client:
         client.close()
-    if behaviour == "reports":
+    if reports:
         say(f"done {ident}")
     if behaviour == "once":         # serves one and ends
         break
