@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
+#include "base/text.h"
 #include "client/words.h"
 
 static void print_help(void)
@@ -41,6 +43,24 @@ static void put_first(char **argv, int place)
 	argv[1] = command;
 }
 
+static int unknown(const char *name)
+{
+	const char *all[64], *near;
+	const struct word *w;
+	size_t n = 0;
+
+	while (n < ARRAY_SIZE(all) && (w = word_at(n)))
+		all[n++] = w->name;
+	near = text_nearest(name, all, n);
+	if (near)
+		fprintf(stderr, "usher: no command '%s'; did you mean %s?\n",
+			name, near);
+	else
+		fprintf(stderr, "usher: no command '%s'; see usher --help\n",
+			name);
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	const struct word *w;
@@ -57,18 +77,17 @@ int main(int argc, char **argv)
 		word_list(argc > 2 ? argv[2] : NULL);
 		return 0;
 	}
-	if (strcmp(name, "--version") == 0) {
+	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
 		puts("usher " VERSION);
 		return 0;
 	}
-	if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||
+	    strcmp(name, "help") == 0) {
 		print_help();
 		return 0;
 	}
 	if (*name)
-		fprintf(stderr, "usher: no command '%s'; see usher --help\n",
-			name);
-	else
-		print_help();
+		return unknown(name);
+	print_help();
 	return 2;
 }

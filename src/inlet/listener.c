@@ -359,12 +359,44 @@ static void note(void *arg, const char *text)
 	service_log((struct service *)arg, LOG_LEVEL_WARNING, "%s", text);
 }
 
+static bool is_any(const struct addr_name *n)
+{
+	return n->u.sa.sa_family == AF_INET6
+		? IN6_IS_ADDR_UNSPECIFIED(&n->u.in6.sin6_addr)
+		: n->u.in.sin_addr.s_addr == 0;
+}
+
+/* A door of ours that leaves no room for NAME of A, or NULL. */
+static const struct endpoint *own_door(const struct usher *u,
+				       const struct addr *a,
+				       const struct addr_name *name)
+{
+	const struct service *s;
+	const struct endpoint *ep;
+
+	if (a->kind != ADDR_TCP && a->kind != ADDR_UDP)
+		return NULL;
+	TAILQ_FOREACH(s, &u->services, entry)
+		TAILQ_FOREACH(ep, &s->endpoints, entry)
+			if (ep->record >= 0 && ep->addr.kind == a->kind &&
+			    addr_port(&ep->name) == addr_port(name) &&
+			    (is_any(&ep->name) || is_any(name)))
+				return ep;
+	return NULL;
+}
+
 /* Half a sentence about why NAME of A can't be bound, with its cure. */
 static char *explain(const struct service *s, const struct addr *a,
 		     const struct addr_name *name, int error)
 {
+	const struct endpoint *own = error == -EADDRINUSE
+		? own_door(s->u, a, name) : NULL;
 	struct net_holder h;
 
+	if (own)
+		return xasprintf("%s: no room beside %s, a door of %s; reload "
+				 "without that one first", a->text,
+				 own->addr.text, own->service->name);
 	if (error == -EADDRINUSE && net_holder(a, name, &h))
 		return xasprintf("%s is held by %s (pid %d); 'usher adopt %s "
 				 "--pid %d --listen %s' takes it without "

@@ -1,0 +1,47 @@
+"""Doors that leave no room for each other, and commands that do not exist:
+the error names usher's own door, and the word that was meant."""
+import subprocess
+
+from harness import BINARY, Daemon, receive_all
+
+parallel = True
+
+CONF = """
+[service narrow]
+listen = tcp:127.0.0.1:@PORT@
+exec = /bin/echo narrow
+"""
+WIDE = """
+[service wide]
+listen = tcp:*:@PORT@
+exec = /bin/echo wide
+"""
+
+
+def said(*words):
+    done = subprocess.run([BINARY, *words], capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+with Daemon(CONF) as usher:
+    narrow = usher.expand("tcp:127.0.0.1:@PORT@")
+    own = usher.expand(f"tcp:*:@PORT@: no room beside {narrow}, a door of "
+                       "narrow; reload without that one first")
+    # The same service widens its door, or another one comes beside it.
+    for text in CONF.replace("127.0.0.1", "*"), CONF + WIDE:
+        usher.write(text)
+        done = usher.run("reload", status=1)
+        assert own in done.stderr, done
+        with usher.client("narrow") as client:
+            assert receive_all(client) == b"narrow\n"
+    # What the text says.
+    for text in "", WIDE:
+        usher.write(text)
+        usher.run("reload")
+
+assert said("sttus") == (
+    2, "", "usher: no command 'sttus'; did you mean status?\n")
+assert said("nonsenseword") == (
+    2, "", "usher: no command 'nonsenseword'; see usher --help\n")
+assert said("-V") == said("--version")
+assert said("-h") == said("--help")
