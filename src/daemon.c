@@ -22,6 +22,7 @@
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/offload.h"
+#include "base/resolve.h"
 #include "continuity/begin.h"
 #include "continuity/fdstore.h"
 #include "continuity/keeper.h"
@@ -511,6 +512,7 @@ static void close_house(struct daemon *d)
 		control_close(u);
 		keeper_stop();
 		fdstore_forget();
+		resolve_close(&u->resolver);
 		offload_close();
 		loop_close(&u->loop);
 		free(u->by_slot);
