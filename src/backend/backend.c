@@ -157,9 +157,18 @@ static void backend_usable(struct worker *w)
  * failed otherwise is started again, while they wait. */
 static void backend_died(struct worker *w, const struct child_exit *e)
 {
+	struct backend *b = of_pool(w->generation->pool);
+	struct relay *r;
+
 	(void)e;
 	if (w->fault && !w->ready)
-		take_all(of_pool(w->generation->pool), relay_refuse);
+		take_all(b, relay_refuse);
+	/* Who was about to be connected to it waits for the next one. */
+	TAILQ_FOREACH(r, &b->relays.conns, entry)
+		if (r->state == RELAY_CONNECTING || r->state == RELAY_RETRY) {
+			relay_undial(r);
+			hold(r);
+		}
 }
 
 /* Who has connections is not idle. */

@@ -197,6 +197,14 @@ void relay_dial(struct relay *r)
 	go_on(r, -EHOSTUNREACH);
 }
 
+void relay_undial(struct relay *r)
+{
+	timer_cancel(loop_of(r), &r->timer);
+	hang_up(r);
+	relay_dial_end(r);
+	r->ntried = 0;
+}
+
 static int socket_error(const struct relay *r)
 {
 	int error = 0;

@@ -155,6 +155,8 @@ void relay_conn(const struct relay *r, struct conn *c);
 
 /* Chooses an upstream and connects; ends in relay_opened or relay_refuse. */
 void relay_dial(struct relay *r);
+/* Who it was connecting to has gone: as before relay_dial. */
+void relay_undial(struct relay *r);
 /* An event of R, which is not open yet, at SIDE. */
 void relay_dialing(struct relay *r, int side, uint32_t events);
 /* R ends: what dialing holds is given back. */
