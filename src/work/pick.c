@@ -2,8 +2,8 @@
  * pick - which worker gets an arrival; see pick.h.
  *
  * Each way compares two workers that can both take it; the table names them.
- * All of the current generation, and of one that is about to take over, are
- * asked; a pool has tens of workers, not thousands.
+ * All of the current generation, of one that is about to take over, and of a
+ * stopped roll's are asked; a pool has tens of workers, not thousands.
  */
 #include "work/pick.h"
 
@@ -102,17 +102,17 @@ const char *pick_name(enum conf_pick kind)
 struct worker *pick_worker(struct pool *p, const struct conn *c,
 			   uint64_t turn)
 {
-	struct generation *both[] = { p->current, p->next };
+	struct generation *all[] = { p->current, p->next, p->beside };
 	struct asked q = { .source = source_of(c), .turn = turn };
 	enum conf_pick kind = p->service->conf->pick;
 	struct worker *w, *best = NULL;
 
 	if (!c && kind == PICK_SOURCE)
 		kind = PICK_LEASTCONN;
-	for (size_t i = 0; i < ARRAY_SIZE(both); i++) {
-		if (!both[i])
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		if (!all[i])
 			continue;
-		TAILQ_FOREACH(w, &both[i]->workers, entry)
+		TAILQ_FOREACH(w, &all[i]->workers, entry)
 			if (pick_usable(w) &&
 			    (!best || ways[kind].better(w, best, &q)))
 				best = w;

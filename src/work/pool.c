@@ -127,6 +127,8 @@ void generation_close(struct generation *g)
 		p->current = NULL;
 	if (p->next == g)
 		p->next = NULL;
+	if (p->beside == g)
+		p->beside = NULL;
 	TAILQ_REMOVE(&p->generations, g, entry);
 	p->kind->close(g);
 	conf_unref(&g->owner);
@@ -174,7 +176,7 @@ static uint32_t start_some(struct pool *p, uint32_t want)
 
 static uint32_t missing(const struct pool *p)
 {
-	uint32_t have = pool_serving(p);
+	uint32_t have = pool_serving(p) + serving(p, p->beside);
 	struct worker *w;
 
 	if (p->wanted > have && most(p) > have)
@@ -347,6 +349,8 @@ static void close_finished(struct pool *p)
 {
 	struct generation *g, *next;
 
+	if (p->beside && p->beside->nworkers == 0)
+		p->beside->retired = true;
 	TAILQ_FOREACH_SAFE(g, &p->generations, entry, next)
 		if (g->retired && g->nworkers == 0 && g != p->current)
 			generation_close(g);

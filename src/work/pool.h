@@ -134,6 +134,7 @@ struct pool {
 	TAILQ_HEAD(generations, generation) generations; /* newest first */
 	struct generation *current;	/* serves; NULL: none yet */
 	struct generation *next;	/* a roll's, before it took over */
+	struct generation *beside;	/* a stopped roll's: serves on too */
 	struct roll *roll;		/* under way, or NULL */
 	struct task balance;	/* enough workers? */
 	struct timer retry;	/* after failures */

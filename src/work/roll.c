@@ -146,6 +146,10 @@ static void take_over(struct pool *p, struct generation *g)
 	struct generation *old = p->current;
 	uint32_t had = pool_serving(p);
 
+	if (p->beside) {
+		had += p->beside->nworkers - p->beside->nleaving;
+		generation_retire(TAKE(p->beside));
+	}
 	pool_serves(p, g);
 	p->next = NULL;
 	p->farewells = 0;
@@ -176,9 +180,8 @@ static void start_next(struct roll *r)
 }
 
 /* Queues of their own: for each new one that is ready one old goes. */
-static void tell_old(struct roll *r)
+static void tell_some(struct roll *r, struct generation *old)
 {
-	struct generation *old = r->p->current;
 	struct worker *w, *next;
 
 	TAILQ_FOREACH_SAFE(w, &old->workers, entry, next) {
@@ -189,6 +192,13 @@ static void tell_old(struct roll *r)
 		worker_leave(w, false);
 		r->replaced++;
 	}
+}
+
+static void tell_old(struct roll *r)
+{
+	if (r->p->beside)
+		tell_some(r, r->p->beside);
+	tell_some(r, r->p->current);
 }
 
 static void step(void *arg)
@@ -257,6 +267,25 @@ static void revert(struct roll *r)
 		take_over(p, g);
 }
 
+/* What was replaced stays so, what is left of the old goes on beside it. */
+static bool stopped_halfway(struct roll *r)
+{
+	struct pool *p = r->p;
+	struct worker *w, *next;
+
+	if (r->old_first || !r->replaced || r->next->nready == 0 ||
+	    p->current->conf->roll_on_failure == FAILURE_REVERT)
+		return false;
+	TAILQ_FOREACH_SAFE(w, &r->next->workers, entry, next)
+		if (!w->ready)
+			worker_leave(w, false);
+	if (p->beside)
+		generation_retire(p->beside);
+	p->beside = TAKE(r->next);
+	p->next = NULL;
+	return true;
+}
+
 static void fail(struct roll *r, const char *why)
 {
 	struct pool *p = r->p;
@@ -270,14 +299,18 @@ static void fail(struct roll *r, const char *why)
 			      : "it is tried again");
 	else
 		snprintf(text, sizeof(text), "generation %u failed: a worker "
-			 "%s; generation %u goes on serving",
-			 r->next->number, why, p->current->number);
+			 "%s; generation %u goes on serving%s",
+			 r->next->number, why, p->current->number,
+			 r->replaced == 0 ? ""
+			 : p->current->conf->roll_on_failure == FAILURE_REVERT
+				 ? ", also where it was replaced"
+				 : ", where it was not replaced");
 	log_write(LOG_LEVEL_ERROR,
 		  &(struct log_about){ .service = p->service->name,
 				       .event = "roll-failed" }, "%s", text);
 	if (r->old_first && back)
 		revert(r);
-	else
+	else if (!stopped_halfway(r))
 		abandon(r);
 	end(r, -EIO, text);
 }

@@ -78,6 +78,11 @@ def echo(client):
 if behaviour == "exit":             # at once
     sys.stderr.write("no database here\n")
     sys.exit(int(argument or 0))
+if behaviour == "second":           # the second and later ones exit at once
+    try:
+        os.close(os.open(argument, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        sys.exit(1)
 if behaviour == "asleep":           # never looks at its queue
     while True:
         time.sleep(1)
@@ -100,7 +105,7 @@ if behaviour == "readyfd":
 
 memory = bytearray(64 << 20) if behaviour == "fat" else b""
 
-reports = behaviour in ("reports", "reports-echo", "reports-waits")
+reports = behaviour in ("reports", "reports-echo", "reports-waits", "second")
 if reports or behaviour == "loses":
     say("avail")
 
