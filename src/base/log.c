@@ -8,6 +8,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/record.h"
 #include "base/text.h"
 
 #define JOURNAL_PATH "/run/systemd/journal/socket"
@@ -64,11 +66,18 @@ int log_level_parse(const char *word, enum log_level *out)
 static int open_socket(const char *path)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int r;
+	int low = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+			 0);
+	int fd, r;
 
-	if (fd < 0)
+	if (low < 0)
 		return -errno;
+	/* Those below are given out by number when the state is opened. */
+	fd = fcntl(low, F_DUPFD_CLOEXEC, RECORD_LOW);
+	r = -errno;
+	close(low);
+	if (fd < 0)
+		return r;
 	strcpy(sa.sun_path, path);
 	if (connect(fd, (void *)&sa, sizeof(sa)) < 0) {
 		r = -errno;
