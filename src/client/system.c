@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -38,12 +37,15 @@ static int pidfd_open_of(pid_t pid)
 	return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-/* The process at the other end, as it was when it began to listen; 0. */
-static pid_t pid_of(const struct talk *t)
+/* The daemon's own word: the socket may be one that an usher before it began
+ * to listen on. 0: it does not say. */
+static pid_t pid_of(struct ask *a)
 {
-	struct ucred cred;
+	CLEANUP(json_decrefp) json_t *reply = NULL;
 
-	return fd_peercred(t->fd, &cred) && cred.pid > 0 ? cred.pid : 0;
+	if (talk_call(&a->talk, "Status", NULL, &reply))
+		return 0;
+	return (pid_t)json_get_int(reply, "pid", 0);
 }
 
 /* The connection ends, and then the process: shutdown is its last word. */
@@ -160,7 +162,7 @@ int run_shutdown(struct ask *a)
 	r = ask_connect(a);
 	if (r)
 		return r;
-	pid = pid_of(&a->talk);
+	pid = pid_of(a);
 	if (pid && sysunit_of(pid, &u) == 0 && sysunit_is_main(&u, pid) == 1)
 		return stop_unit(a, &u);
 	return shut_down(a, pid);
