@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "builtin/builtin.h"
+#include "inlet/admit.h"
 #include "inlet/arrival.h"
 
 #define READS 16	/* in a row, then the others have their turn */
@@ -174,8 +175,14 @@ static uint32_t busy(const struct service *s)
 	return w ? w->n : 0;
 }
 
+/* Its place in the limits was in the tables of the process before us. */
 static int adopt(struct service *s, int index)
 {
+	struct discard_data *d = RECORD_AS(index, struct discard_data);
+	struct conn c = { .peer = d->peer, .accepted_us = d->accepted_us };
+
+	admit_enter(s, &c);
+	d->source = c.source;
 	start(s);
 	loop_attach(s->u->loop, index, on_readable, conn_new(s, index));
 	return 0;

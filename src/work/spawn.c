@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "inlet/admit.h"
 #include "inlet/arrival.h"
 #include "inlet/listener.h"
 #include "model/run.h"
@@ -521,8 +522,18 @@ static int kill_worker(struct service *s, pid_t pid)
 	return -ENOENT;
 }
 
+/* Its place in the limits was in the tables of the process before us. */
+static void count_again(struct service *s, struct spawn_data *d)
+{
+	struct conn c = { .peer = d->peer, .accepted_us = d->accepted_us };
+
+	admit_enter(s, &c);
+	d->source = c.source;
+}
+
 static int adopt(struct service *s, int index)
 {
+	struct spawn_data *d = RECORD_AS(index, struct spawn_data);
 	struct process *p;
 
 	start(s);
@@ -530,6 +541,8 @@ static int adopt(struct service *s, int index)
 		return adopt_output(s, index);
 	if (record_at(index)->kind != RECORD_WORKER)
 		return -EINVAL;
+	if (!d->is_run)
+		count_again(s, d);
 	p = process_new(s, index, (pid_t)record_at(index)->id);
 	loop_attach(s->u->loop, index, on_exit_event, p);
 	return 0;
