@@ -4,6 +4,7 @@ import select
 import signal
 import socket
 import sys
+import time
 
 how = sys.argv[1]
 fds = " ".join(sorted(fd for fd in os.listdir("/proc/self/fd")
@@ -27,6 +28,11 @@ if how == "plain":
     while True:
         with doors[0].accept()[0] as client:
             client.sendall(b"%d\n" % os.getpid())
+if how == "late":                   # ready after a while, and says so
+    time.sleep(float(sys.argv[2]))
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.connect("\0" + os.environ["NOTIFY_SOCKET"][1:])
+    notify.send(b"READY=1")
 for door in doors:
     door.setblocking(False)     # others select on it too
 while True:
