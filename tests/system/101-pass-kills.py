@@ -1,16 +1,18 @@
 """Workers are killed under load: only who was being served is cut, all that
 waited are served by others.
 
-5,000 connections to four workers, of which one is killed every 100 ms.
+100,000 connections (a twentieth in a check) to four workers, of which one is
+killed every 100 ms.
 """
 import os
 import signal
 import threading
 import time
 
-from harness import Daemon, connect
+from harness import Daemon, connect, dose
 
 timeout = 180
+full = 3600
 
 CONF = """
 [service hello]
@@ -21,7 +23,7 @@ workers = 4
 queue_limit = 64
 """
 
-CONNECTIONS = 5000
+CONNECTIONS = dose(100000)
 served = cut = kills = 0
 lock = threading.Lock()
 todo = CONNECTIONS

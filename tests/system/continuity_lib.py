@@ -1,19 +1,11 @@
 """Steps that several tests of continuity take."""
 import os
 import re
-import sys
 import time
 
-from harness import BINARY, BUILD, wait_for
+from harness import BINARY, BUILD, dose, wait_for
 
-FULL = "soak" in sys.argv[0].split("/")[-2:-1][0] if "/" in sys.argv[0] \
-    else False
 EVERY = ("pass", "reports", "spawn", "share")
-
-
-def dose(full):
-    """FULL of it in soak, a twentieth in check."""
-    return full if FULL else max(3, full // 20)
 
 
 def is_debug():
