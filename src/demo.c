@@ -81,15 +81,15 @@ static bool is_free(uint16_t port)
 	       listen(fd, 1) == 0;
 }
 
-static uint16_t next_free(uint16_t from, uint16_t wanted)
+static uint16_t next_free(uint16_t from)
 {
 	uint16_t port = from;
 
 	while (port < LAST_PORT && !is_free(port))
 		port++;
-	if (port != wanted)
+	if (port != from)
 		fprintf(stderr, "usher demo: port %u is in use, taking %u\n",
-			wanted, port);
+			from, port);
 	return port;
 }
 
@@ -136,9 +136,9 @@ static struct ports find_ports(void)
 {
 	struct ports p;
 
-	p.echo = next_free(FIRST_PORT, FIRST_PORT);
-	p.hello = next_free((uint16_t)(p.echo + 1), FIRST_PORT + 1);
-	p.trigger = next_free((uint16_t)(p.hello + 1), FIRST_PORT + 2);
+	p.echo = next_free(FIRST_PORT);
+	p.hello = next_free((uint16_t)(p.echo + 1));
+	p.trigger = next_free((uint16_t)(p.hello + 1));
 	return p;
 }
 

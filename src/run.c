@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -71,6 +72,14 @@ static char *address(const char *s)
 				: xasprintf("tcp:*:%s", s);
 }
 
+/* A list's word: with blanks it stands in quotes. */
+static char *quoted(const char *value)
+{
+	char *word = (char *)value;
+
+	return text_join(&(struct strv){ .v = &word, .n = 1 });
+}
+
 static void add(struct strv *lines, int option, const char *value)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
@@ -80,8 +89,20 @@ static void add(struct strv *lines, int option, const char *value)
 			continue;
 		if (option == 'l')
 			a = address(value);
+		if (option == 'e')
+			a = quoted(value);
 		strv_pushf(lines, "%s = %s", keys[i].key, a ?: value);
 	}
+}
+
+/* As it was called: a link's name tells some programs who they are. */
+static char *absolute(const char *path)
+{
+	char here[PATH_MAX];
+
+	if (*path == '/' || !getcwd(here, sizeof(here)))
+		return xstrdup(path);
+	return xasprintf("%s/%s", here, path);
 }
 
 /* PATH is searched here: the file wants absolute paths. */
@@ -91,17 +112,14 @@ static char *find(const char *program)
 		xstrdup(getenv("PATH") ?: "/usr/local/bin:/usr/bin:/bin");
 	char *rest = path;
 
-	if (strchr(program, '/')) {
-		char *full = realpath(program, NULL);
-
-		return full ? full : xstrdup(program);
-	}
+	if (strchr(program, '/'))
+		return absolute(program);
 	for (char *dir; (dir = strsep(&rest, ":"));) {
-		char *full = xasprintf("%s/%s", *dir ? dir : ".", program);
+		CLEANUP(freep) char *full =
+			xasprintf("%s/%s", *dir ? dir : ".", program);
 
 		if (access(full, X_OK) == 0)
-			return full;
-		free(full);
+			return absolute(full);
 	}
 	return xstrdup(program);
 }
