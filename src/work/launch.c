@@ -253,6 +253,7 @@ static const char *cure(const struct launch *l, const struct child_error *e)
 		{ "setuid", EPERM, "usher may not change users here" },
 		{ "setgroups", EPERM, "usher may not change users here" },
 		{ "fork", EAGAIN, "out of processes: TasksMax or limit_nproc" },
+		{ "fork", EMFILE, "raise LimitNOFILE or max_descriptors" },
 		{ "setrlimit", EPERM, "above the hard limit: see limit_*" },
 	};
 

@@ -21,6 +21,7 @@
 #include "work/output.h"
 
 #define RETRY_MS 250	/* out of processes: look again so soon */
+#define CALM_MS  10000	/* without a shortage: it is over */
 
 /* RECORD_WORKER's data under spawn. */
 struct spawn_data {
@@ -46,7 +47,7 @@ struct process {
 struct spawn {
 	TAILQ_HEAD(, process) processes;
 	uint32_t nconns, nruns;
-	struct timer retry;
+	struct timer retry, calm;
 	bool stopping;
 };
 
@@ -261,12 +262,28 @@ static void on_retry(void *arg)
 	service_room(s);
 }
 
+static void on_calm(void *arg)
+{
+	service_recover(arg);
+}
+
+/* One was started: the service is well, unless it was short of something a
+ * moment ago and will be again; that is told once and not each time. */
+static void started(struct service *s)
+{
+	const struct spawn *w = s->work;
+
+	if (!timer_is_set(&w->calm))
+		service_recover(s);
+}
+
 /* Out of processes or descriptors: an ordinary day. Arrivals wait. */
 static void back_off(struct service *s)
 {
 	struct spawn *w = s->work;
 
 	service_hold(s, HOLD_WORK);
+	timer_set(s->u->loop, &w->calm, CALM_MS, on_calm, s);
 	if (!timer_is_set(&w->retry))
 		timer_set(s->u->loop, &w->retry, RETRY_MS, on_retry, s);
 }
@@ -299,7 +316,7 @@ static int arrive(struct service *s, struct conn *c)
 		arrival_refuse(s, c, REFUSED_START, ON_REFUSE);
 		return 0;
 	}
-	service_recover(s);
+	started(s);
 	stats_add(&s->data->to_handoff,
 		  (uint64_t)(loop_us() - c->accepted_us));
 	fd_closep(&c->fd);
@@ -354,7 +371,7 @@ static int run(struct service *s, struct run *run)
 		return -EAGAIN;
 	r = run_start(s, run, &why);
 	if (r == 0) {
-		service_recover(s);
+		started(s);
 		return 0;
 	}
 	service_degrade(s, "%s", why ?: strerror(-r));
@@ -575,6 +592,7 @@ static void end(struct service *s)
 	while ((p = TAILQ_FIRST(&w->processes)))
 		process_free(p);
 	timer_cancel(s->u->loop, &w->retry);
+	timer_cancel(s->u->loop, &w->calm);
 	free(TAKE(s->work));
 }
 
