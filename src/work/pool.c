@@ -176,7 +176,8 @@ static uint32_t start_some(struct pool *p, uint32_t want)
 
 static uint32_t missing(const struct pool *p)
 {
-	uint32_t have = pool_serving(p) + serving(p, p->beside);
+	uint32_t have = pool_serving(p) + serving(p, p->beside) +
+			roll_replaced(p);
 	struct worker *w;
 
 	if (p->wanted > have && most(p) > have)

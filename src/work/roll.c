@@ -480,3 +480,8 @@ struct generation *roll_share(struct pool *p)
 	r->turn -= all;
 	return p->next;
 }
+
+uint32_t roll_replaced(const struct pool *p)
+{
+	return p->roll && p->next ? p->roll->replaced : 0;
+}

@@ -29,6 +29,8 @@ void roll_drop(struct pool *p, int result, const char *why);
 /* Which generation takes the next arrival: the current one, or by turns the
  * new one. */
 struct generation *roll_share(struct pool *p);
+/* How many of the current generation the roll under way has replaced. */
+uint32_t roll_replaced(const struct pool *p);
 /* At most max_generations may still be finishing. */
 void roll_limit_old(struct pool *p);
 
