@@ -3,6 +3,7 @@
  * client/trigger's.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -15,6 +16,9 @@
 /* As timeout(1) and env(1) end: own failures are told from the run's. */
 #define EXIT_TIMED_OUT 124
 #define EXIT_OWN       125
+/* The next usher is there in so long. */
+#define AGAIN_MS       100
+#define AGAIN_TIMES    50
 
 static bool is_address(const char *word)
 {
@@ -54,20 +58,11 @@ static int own_status(bool wait, int r)
 	return wait && r ? EXIT_OWN : r;
 }
 
-static int answer(struct ask *a, bool wait, int64_t ms)
+static int report(struct ask *a, bool wait, const json_t *reply)
 {
-	CLEANUP(json_decrefp) json_t *reply = NULL;
-	int r = talk_receive(&a->talk, &reply, NULL, ms);
 	int64_t status;
 
-	if (r == -ETIMEDOUT) {
-		talk_complain(&a->talk, "%s: answer: no end of the run within "
-			      "--timeout; it goes on", a->argv[0]);
-		return EXIT_TIMED_OUT;
-	}
-	if (r)
-		return own_status(wait, r);
-	if (!ask_json(a, reply))
+	if (!ask_json(a, (json_t *)(uintptr_t)reply))
 		printf("%s\n", json_get_text(reply, "result", "done"));
 	if (!wait)
 		return 0;
@@ -75,11 +70,68 @@ static int answer(struct ask *a, bool wait, int64_t ms)
 	return status < 0 ? EXIT_OWN : (int)status;
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Asks, and waits for the answer for MS (-1: no limit). */
+static int ask_once(struct ask *a, bool wait, int64_t ms, json_t **reply)
+{
+	json_t *p = json_pack("{s:s, s:b}", "service", a->argv[0], "wait",
+			      wait);
+	int r;
+
+	if (a->argc > 1)
+		json_put_text(p, "message", a->argv[1]);
+	r = talk_send(&a->talk, "Trigger", p, NULL, 0, false);
+	return r ? r : talk_receive(&a->talk, reply, NULL, ms);
+}
+
+/* Another usher goes on, and answers who waits; that it did not know us can
+ * only be by a kill in the very moment of the answer. So it is asked again. */
+static int reconnect(struct ask *a)
+{
+	int r = EXIT_NOT_REACHED;
+
+	for (int i = 0; i < AGAIN_TIMES && r == EXIT_NOT_REACHED; i++) {
+		poll(NULL, 0, AGAIN_MS);
+		r = talk_again(&a->talk, a->control, i + 1 < AGAIN_TIMES);
+	}
+	return r;
+}
+
+static int fire_and_wait(struct ask *a, int64_t patience, json_t **reply)
+{
+	int64_t until = now_ms() + patience;
+	int r;
+
+	for (int tries = 0;; tries++) {
+		int64_t left = patience < 0 ? -1 : until - now_ms();
+
+		a->talk.quiet = tries < AGAIN_TIMES;
+		r = ask_once(a, true, left == -1 || left > 0 ? left : 0,
+			     reply);
+		if (r != EXIT_NOT_REACHED || tries == AGAIN_TIMES)
+			break;
+		r = reconnect(a);
+		if (r)
+			break;
+	}
+	if (r > 0 && a->talk.quiet && a->talk.error)
+		talk_complain(&a->talk, "%s", json_get_text(*reply, "message",
+							    a->talk.error));
+	return r;
+}
+
 int run_trigger(struct ask *a)
 {
 	bool wait = ask_option(a, "wait");
 	const char *patience = ask_option(a, "timeout");
-	json_t *p;
+	CLEANUP(json_decrefp) json_t *reply = NULL;
 	int64_t ms = -1;
 	int r;
 
@@ -91,12 +143,16 @@ int run_trigger(struct ask *a)
 	if (patience && text_duration(patience, &ms) < 0)
 		return ask_usage(a, "--timeout: not '%s'; 30s, 5min ...",
 				 patience);
+	ms = ms > 0 ? ms : -1;
 	r = ask_connect(a);
 	if (r)
 		return own_status(wait, r);
-	p = json_pack("{s:s, s:b}", "service", a->argv[0], "wait", wait);
-	if (a->argc > 1)
-		json_put_text(p, "message", a->argv[1]);
-	r = talk_send(&a->talk, "Trigger", p, NULL, 0, false);
-	return r ? own_status(wait, r) : answer(a, wait, ms > 0 ? ms : -1);
+	r = wait ? fire_and_wait(a, ms, &reply)
+		 : ask_once(a, false, ms, &reply);
+	if (r == -ETIMEDOUT) {
+		talk_complain(&a->talk, "%s: answer: no end of the run within "
+			      "--timeout; it goes on", a->argv[0]);
+		return EXIT_TIMED_OUT;
+	}
+	return r ? own_status(wait, r) : report(a, wait, reply);
 }

@@ -63,6 +63,8 @@ static int unreachable(const struct talk *t, int error)
 {
 	const char *cure = "";
 
+	if (t->quiet && error != -EACCES)
+		return EXIT_NOT_REACHED;
 	if (error == -ENOENT || error == -ECONNREFUSED)
 		cure = "; no usher serves there: start one (usher serve), or "
 		       "name its socket with --control PATH";
@@ -73,15 +75,12 @@ static int unreachable(const struct talk *t, int error)
 	return error == -EACCES ? EXIT_REFUSED : EXIT_NOT_REACHED;
 }
 
-int talk_open(struct talk *t, const char *command, const char *control,
-	      bool verbose)
+static int open_talk(struct talk *t, const char *control)
 {
 	const struct net_note n = { note, t };
 	CLEANUP(freep) char *why = NULL;
 	struct addr a = { 0 };
 
-	*t = (struct talk){ .fd = -1, .command = command,
-			    .verbose = verbose };
 	t->address = choose(control);
 	if (addr_parse(t->address, &a, &why) < 0) {
 		talk_complain(t, "--control %s: %s", t->address, why);
@@ -91,9 +90,17 @@ int talk_open(struct talk *t, const char *command, const char *control,
 	addr_free(&a);
 	if (t->fd < 0)
 		return unreachable(t, t->fd);
-	if (verbose)
+	if (t->verbose)
 		talk_complain(t, "connected to %s", t->address);
 	return 0;
+}
+
+int talk_open(struct talk *t, const char *command, const char *control,
+	      bool verbose)
+{
+	*t = (struct talk){ .fd = -1, .command = command,
+			    .verbose = verbose };
+	return open_talk(t, control);
 }
 
 void talk_close(struct talk *t)
@@ -104,6 +111,14 @@ void talk_close(struct talk *t)
 	free(t->buf);
 	free(t->address);
 	free(t->error);
+}
+
+int talk_again(struct talk *t, const char *control, bool quiet)
+{
+	talk_close(t);
+	*t = (struct talk){ .fd = -1, .command = t->command,
+			    .quiet = quiet };
+	return open_talk(t, control);
 }
 
 /* ---- out ---- */
@@ -134,7 +149,8 @@ static int send_all(struct talk *t, const char *text, size_t len,
 		if (r == -EPIPE || r == -ECONNRESET)
 			return 0;
 		if (r < 0)
-			return lost(t, "write", (int)r);
+			return t->quiet ? EXIT_NOT_REACHED
+					: lost(t, "write", (int)r);
 		sent += (size_t)r;
 	}
 	return 0;

@@ -39,6 +39,9 @@ struct talk {
 int talk_open(struct talk *t, const char *command, const char *control,
 	      bool verbose);
 void talk_close(struct talk *t);
+/* Another conversation in place of T's. QUIET: that nobody is there is not
+ * told. */
+int talk_again(struct talk *t, const char *control, bool quiet);
 
 /* Sends a call; PARAMETERS is taken; N descriptors go along. */
 int talk_send(struct talk *t, const char *method, json_t *parameters,

@@ -22,8 +22,7 @@ static json_t *ask_state(struct ask *a)
 	CLEANUP(json_decrefp) json_t *reply = NULL;
 	json_t *state = NULL;
 
-	talk_close(&a->talk);
-	if (talk_open(&a->talk, "upgrade", a->control, false))
+	if (talk_again(&a->talk, a->control, true))
 		return NULL;
 	if (talk_call(&a->talk, "Status", json_object(), &reply) == 0)
 		state = json_incref(json_object_get(reply, "upgrade"));

@@ -354,25 +354,38 @@ void dispatch_run(struct call *c, const struct command *cmd)
 
 /* ---- messages ---- */
 
-void dispatch_message(struct client *cl, const struct message *m,
-		      int *fds, int nfds)
+static struct call *call_new(struct client *cl, bool line)
 {
 	struct call *c = xcalloc(1, sizeof(*c));
 
 	c->control = cl->control;
 	c->u = cl->control->u;
 	c->client = cl;
-	c->line = m->line;
+	c->line = line;
 	c->uid = cl->peer.uid;
 	c->pid = cl->peer.pid;
 	c->began = loop_now(c->u->loop);
 	c->reply = json_object();
+	TAILQ_INSERT_TAIL(&c->control->calls, c, entry);
+	return c;
+}
+
+struct call *dispatch_again(struct client *cl, bool line)
+{
+	cl->call = call_new(cl, line);
+	return cl->call;
+}
+
+void dispatch_message(struct client *cl, const struct message *m,
+		      int *fds, int nfds)
+{
+	struct call *c = call_new(cl, m->line);
+
 	c->nfds = nfds;
 	if (nfds > 0) {
 		c->fds = xcalloc((size_t)nfds, sizeof(int));
 		memcpy(c->fds, fds, (size_t)nfds * sizeof(int));
 	}
-	TAILQ_INSERT_TAIL(&c->control->calls, c, entry);
 	client_pending(cl, 1);
 	if (m->line)
 		line_message(c, m->text);

@@ -66,6 +66,18 @@ static void drop_out(struct client *cl)
 	cl->unread = 0;
 }
 
+/* RECORD_CLIENT's data: who it is, for people who look at a state. */
+struct client_data {
+	uint32_t uid, gid;
+	int32_t pid;
+	uint32_t level;
+	int32_t pending;	/* calls without an answer */
+	uint64_t waits;		/* the only one's trigger; 0: another call */
+	uint32_t slot;		/* and its service */
+	uint32_t line;
+	uint32_t half;		/* it has said more than was answered */
+};
+
 static void fill_reserve(struct control *c)
 {
 	struct record *r = record_at(c->reserve);
@@ -232,6 +244,12 @@ int client_say(struct client *cl, const char *data, size_t len,
 
 /* ---- what comes in ---- */
 
+/* What is not answered yet dies with this process. */
+static void note_half(struct client *cl, bool half)
+{
+	RECORD_AS(cl->record, struct client_data)->half = half;
+}
+
 static void on_more(void *arg);	/* serves, and is set by serve */
 
 static void serve(struct client *cl)
@@ -242,8 +260,10 @@ static void serve(struct client *cl)
 
 	cl->more = false;
 	for (int i = 0; !cl->leaving && !cl->dead; i++) {
-		if (!intake_next(&cl->in, &m))
+		if (!intake_next(&cl->in, &m)) {
+			note_half(cl, intake_half(&cl->in));
 			return;
+		}
 		if (cl->call || i == BURST) {
 			cl->more = true;
 			if (!cl->call)
@@ -292,6 +312,7 @@ static void receive(struct client *cl)
 	} else if (intake_add(&cl->in, data, m.len, fds, m.n) < 0) {
 		broken(cl, "more descriptors than a request can have");
 	} else {
+		note_half(cl, true);
 		serve(cl);
 	}
 }
@@ -392,17 +413,21 @@ static bool welcome(struct control *c, int fd, const struct peer *p,
 	return false;
 }
 
-/* RECORD_CLIENT's data: who it is, for people who look at a state. */
-struct client_data {
-	uint32_t uid, gid;
-	int32_t pid;
-	uint32_t level;
-	int32_t pending;	/* calls without an answer */
-};
-
 void client_pending(struct client *cl, int n)
 {
-	RECORD_AS(cl->record, struct client_data)->pending += n;
+	struct client_data *d = RECORD_AS(cl->record, struct client_data);
+
+	d->pending += n;
+	d->waits = 0;
+}
+
+uint64_t *client_waits(struct client *cl, uint32_t slot, bool line)
+{
+	struct client_data *d = RECORD_AS(cl->record, struct client_data);
+
+	d->slot = slot;
+	d->line = line;
+	return &d->waits;
 }
 
 static struct client *client_make(struct control *c, int record,
@@ -432,7 +457,8 @@ static int client_open(struct control *c, int fd, struct peer *p,
 	if (record < 0)
 		return record;
 	d = RECORD_AS(record, struct client_data);
-	*d = (struct client_data){ p->uid, p->gid, p->pid, level, 0 };
+	*d = (struct client_data){ .uid = p->uid, .gid = p->gid,
+				   .pid = p->pid, .level = level };
 	record_set_fd(record, 0, fd);
 	record_commit(record);
 	cl = client_make(c, record, p, level);
@@ -552,16 +578,25 @@ void server_end(struct control *c)
 	record_close(c->reserve);
 }
 
+/* Whether what was said to another process is all answered, or is a wait that
+ * this one can end. */
+static bool goes_on(const struct client_data *d)
+{
+	return !d->half && (d->pending == 0 ||
+			    (d->pending == 1 && d->waits));
+}
+
 /* A client whose connection another process accepted. What it had said in
  * part is lost with that process, so it begins anew. */
 int server_adopt_client(struct control *c, int record)
 {
-	CLEANUP(peer_free) struct peer p;
-	int fd = record_at(record)->fd[0];
+	struct client_data *d = RECORD_AS(record, struct client_data);
+	struct service *s = model_by_slot(c->u, d->slot);
+	CLEANUP(peer_free) struct peer p = { 0 };
 	struct client *cl;
 
-	if (peer_get(fd, &p) < 0 ||
-	    RECORD_AS(record, struct client_data)->pending > 0) {
+	if (!goes_on(d) || (d->waits && !s) ||
+	    peer_get(record_at(record)->fd[0], &p) < 0) {
 		record_close(record);
 		return -ENOTCONN;
 	}
@@ -570,6 +605,10 @@ int server_adopt_client(struct control *c, int record)
 	cl->events = EPOLLIN;
 	loop_attach(c->u->loop, record, on_client, cl);
 	loop_change(c->u->loop, record, 0, EPOLLIN);
+	if (d->waits && trigger_call_again(cl, s, &d->waits, d->line) < 0) {
+		client_end(cl);
+		return 0;	/* closed with its record */
+	}
 	update(cl);
 	return 0;
 }

@@ -78,6 +78,14 @@ void client_poke(struct client *cl);
  * be answered by the next usher: such a client is let go by a take-over, sees
  * the end of its connection and asks again. */
 void client_pending(struct client *cl, int n);
+/* CL's only call waits for a trigger of the service in SLOT, asked by LINE or
+ * not: the next usher can answer that one. Returns where its number lies. */
+uint64_t *client_waits(struct client *cl, uint32_t slot, bool line);
+
+/* services.c: CL's call that waits for a trigger of S goes on, by the number
+ * at KEPT. -ENOENT: that has ended. */
+int trigger_call_again(struct client *cl, struct service *s, uint64_t *kept,
+		       bool line);
 
 /* Watches c->door (a new one, too). 0 or -errno. */
 int server_watch(struct control *c);
@@ -103,6 +111,8 @@ void dispatch_orphan(struct call *c);
 void dispatch_free(struct call *c);
 /* Checks level and parameters of CALL (FDS are its own), runs it. */
 void dispatch_run(struct call *c, const struct command *cmd);
+/* A call of CL that waits for a trigger's end, as an earlier usher had it. */
+struct call *dispatch_again(struct client *cl, bool line);
 /* Answers as RESULT says and frees it. */
 void dispatch_answer(struct call *c, enum call_result result);
 

@@ -8,6 +8,7 @@
 #include "continuity/upgrade.h"
 #include "base/text.h"
 #include "control/commands.h"
+#include "control/server.h"
 #include "trigger/trigger.h"
 
 static enum call_result say_result(struct call *c, const char *text)
@@ -183,6 +184,26 @@ static void forget_wait(struct call *c)
 	trigger_forget(&c->wait);
 }
 
+static void begin_wait(struct call *c)
+{
+	c->wait.fn = on_run_end;
+	c->wait.arg = c;
+	if (c->service && c->client && !c->oneway)
+		c->wait.kept = client_waits(c->client, c->service->slot,
+					    c->line);
+}
+
+int trigger_call_again(struct client *cl, struct service *s, uint64_t *kept,
+		       bool line)
+{
+	struct call *c = dispatch_again(cl, line);
+
+	begin_wait(c);
+	c->wait.kept = kept;
+	c->drop = forget_wait;
+	return trigger_wait_again(s, &c->wait);
+}
+
 /* Does usher see the end of a run? */
 static bool end_is_seen(const struct conf_service *cs)
 {
@@ -207,8 +228,7 @@ enum call_result do_trigger(struct call *c)
 				    "pass with reports = yes", s->name);
 	if (message && strlen(message) > (size_t)s->conf->trigger_max)
 		return call_invalid(c, "message", "longer than trigger_max");
-	c->wait.fn = on_run_end;
-	c->wait.arg = c;
+	begin_wait(c);
 	r = trigger_take(s, message ? message : "",
 			 message ? strlen(message) : 0,
 			 wait ? &c->wait : NULL);

@@ -35,6 +35,8 @@ static void move_waits(struct job *from, struct job *to)
 		TAILQ_REMOVE(&from->waits, w, entry);
 		TAILQ_INSERT_TAIL(&to->waits, w, entry);
 		w->on = &to->waits;
+		if (w->kept)
+			*w->kept = to->run.id;
 	}
 }
 

@@ -131,6 +131,23 @@ static void add_wait(struct job *j, struct trigger_wait *w)
 		return;
 	TAILQ_INSERT_TAIL(&j->waits, w, entry);
 	w->on = &j->waits;
+	if (w->kept)
+		*w->kept = j->run.id;
+}
+
+int trigger_wait_again(struct service *s, struct trigger_wait *w)
+{
+	struct triggers *t = s->triggers;
+	struct jobs *const lists[] = { &t->running, &t->ready, &t->later };
+	struct job *j;
+
+	for (size_t i = 0; t && i < ARRAY_SIZE(lists); i++)
+		TAILQ_FOREACH(j, lists[i], entry)
+			if (j->run.id == *w->kept) {
+				add_wait(j, w);
+				return 0;
+			}
+	return -ENOENT;
 }
 
 int trigger_take(struct service *s, const char *message, size_t len,
@@ -185,6 +202,8 @@ void trigger_forget(struct trigger_wait *w)
 	if (w->on)
 		TAILQ_REMOVE(w->on, w, entry);
 	w->on = NULL;
+	if (w->kept)
+		*w->kept = 0;
 }
 
 /* ---- every ---- */

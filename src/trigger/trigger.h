@@ -26,6 +26,8 @@ TAILQ_HEAD(trigger_waits, trigger_wait);
 struct trigger_wait {
 	TAILQ_ENTRY(trigger_wait) entry;
 	struct trigger_waits *on;	/* NULL: it does not wait */
+	uint64_t *kept;		/* in the owner's record, may be NULL: the
+				 * trigger's number is kept there */
 	/* STATUS as run's done. */
 	void (*fn)(void *arg, int status, const char *why);
 	void *arg;
@@ -42,6 +44,9 @@ void trigger_forget(struct trigger_wait *w);
 /* One that was taken before, and came back unserved: it waits, whatever the
  * bounds. 0, or -EAGAIN: the state is full. */
 int trigger_return(struct service *s, const char *message, size_t len);
+/* After a take-over: W waits again for the trigger of S with the number at
+ * *W->kept. 0, or -ENOENT: it has ended. */
+int trigger_wait_again(struct service *s, struct trigger_wait *w);
 
 /* Room again in the handler: waiting runs start. */
 void trigger_room(struct service *s);

@@ -33,11 +33,17 @@ def settled(usher):
     wait_for(lambda: upgrades(usher)["phase"] == 0, 30, "the probation's end")
 
 
+def next_ready(usher, deadline=30):
+    """Another usher than the dead one is ready: usher.pid is its."""
+    wait_for(lambda: "READY=1" in usher.read_notify(), deadline, "READY=1")
+    usher.ended = None
+
+
 def killed(usher, deadline=30):
     """kill -9; the keeper brings the next one, which is ready."""
     usher.read_notify()
     usher.kill()
-    usher.wait_ready(deadline)
+    next_ready(usher, deadline)
 
 
 def took(usher):
