@@ -465,7 +465,9 @@ static int open_cold(struct daemon *d)
 static void dismiss(void *arg)
 {
 	(void)arg;
+	FAULT("taken-turn");
 	keeper_dismiss_old();
+	FAULT("taken-dismissed");
 }
 
 /* Where another usher ended: nothing is accepted, read or closed until this
@@ -478,12 +480,15 @@ static int open_taken(struct daemon *d)
 	if (action_revive(u, d->conf) < 0 || control_begin(u) < 0)
 		return 1;
 	revive_records(u, control_adopt, &d->revived);
+	record_globals()->clean = 0;	/* bytes move from now on */
 	FAULT("revived");
 	keep(d);
 	begin_succeeded();
 	upgrade_ready(u);
 	manager_ready();
+	FAULT("taken-ready");
 	action_resume_all(u);
+	FAULT("taken-resumed");
 	record_buffers_claimed();
 	revive_strays(u, &d->revived);
 	listener_inherited_close();

@@ -12,10 +12,13 @@
 
 void fault_point(const char *name)
 {
+	static unsigned passed;
 	const char *at = getenv("USHER_CRASH_AT");
+	size_t n = at ? strcspn(at, "@") : 0;
 
-	if (!at || strcmp(at, name) || !record_globals() ||
-	    record_globals()->faulted)
+	if (!at || strncmp(at, name, n) || name[n] || !record_globals() ||
+	    record_globals()->faulted ||
+	    (at[n] && ++passed < strtoul(at + n + 1, NULL, 10)))
 		return;
 	record_globals()->faulted = 1;
 	raise(SIGKILL);

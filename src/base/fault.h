@@ -8,7 +8,8 @@
 #define USHER_BASE_FAULT_H
 
 #ifdef USHER_DEBUG
-/* Kills this process by SIGKILL when NAME is the one asked for. */
+/* Kills this process by SIGKILL when NAME is the one asked for; with NAME@N
+ * the Nth time that it comes by. */
 void fault_point(const char *name);
 #define FAULT(name) fault_point(name)
 #else

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
+
 #define STATE_MAGIC   0x3172656873755500ull	/* "\0Uusher1" */
 #define STATE_VERSION 1
 #define RECORD_MAGIC  0x5245
@@ -401,7 +403,9 @@ void record_commit(int index)
 	struct record *r = record_at(index);
 
 	r->sum = record_sum(r);
+	FAULT("record-filled");
 	atomic_store(&r->used, 1);
+	FAULT("record-committed");
 }
 
 struct record *record_at(int index)
@@ -424,6 +428,7 @@ static void end(int index, bool closing)
 		return;
 	r = record_at(index);
 	atomic_store(&r->used, 2);
+	FAULT("record-ending");
 	for (int k = 0; closing && k < RECORD_FDS; k++)
 		if (r->fd[k] >= RECORD_LOW)
 			close(r->fd[k]);

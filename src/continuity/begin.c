@@ -131,6 +131,7 @@ static bool from_keeper(const char *control, char **why)
 	if (fd < 0)
 		return false;
 	r = takeover_receive(fd, table_size());
+	FAULT("received");
 	if (r < 0) {
 		*why = xasprintf("the keeper at %s did not answer: %s; "
 				 "beginning anew", control, strerror(-r));

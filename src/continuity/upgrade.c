@@ -123,6 +123,7 @@ static void hand_over(void *arg)
 	g->clean = 1;
 	g->phase = 1;
 	note(-EINPROGRESS, "under way");
+	FAULT("upgrade-handed");
 	keeper_wake();
 	setitimer(ITIMER_REAL, &limit, NULL);
 	error = keeper_execute((int)g->image);

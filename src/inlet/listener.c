@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/net.h"
 #include "inlet/admit.h"
@@ -118,6 +119,7 @@ static int accept_one(struct endpoint *ep)
 
 	if (fd < 0)
 		return fd;
+	FAULT("accepted");
 	stats_count(&ep->service->data->arrivals, 1);
 	arrival_take(ep->service, ep, fd, &peer);
 	return 0;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "inlet/listener.h"
 #include "inlet/request_private.h"
 
@@ -154,7 +155,9 @@ static int read_fifo(struct request *q)
 	n = read(record_at(q->ep->record)->fd[0], buf + d->len, space);
 	if (n <= 0)
 		return n < 0 && errno == EINTR;
+	FAULT("fifo-read");
 	d->len += (uint32_t)n;
+	FAULT("fifo-counted");
 	if (!cut_all(q))
 		return -EAGAIN;
 	if ((size_t)n < space)		/* all of a write came in one read */

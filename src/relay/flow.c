@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
+
 /* A turn's most; then the others have theirs. */
 #define COPY_TURN   (8 * RECORD_BUFFER)
 #define BULK_TURN   (1024 * 1024)
@@ -103,6 +105,7 @@ static enum flow_end write_rest(struct flow *f, const struct ends *e)
 			continue;
 		if (n < 0)
 			return errno == EAGAIN ? FLOW_WAITS : FLOW_BROKEN;
+		FAULT("relay-sent");
 		f->wr += (uint64_t)n;
 		if (f->rd > f->wr && !e->packets)
 			return FLOW_WAITS;
@@ -134,6 +137,7 @@ static ssize_t read_some(struct flow *f, const struct ends *e)
 		errno = EMSGSIZE;
 		return -1;
 	}
+	FAULT("relay-read");
 	if (n > 0)
 		f->rd += (uint64_t)n;
 	else if (n == 0)

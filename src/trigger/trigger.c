@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "inlet/request.h"
 #include "trigger/private.h"
 
@@ -85,6 +86,7 @@ static void start_ready(struct triggers *t)
 		/* Running before it is, so that what arrives meanwhile, and
 		 * what a crash leaves, is another run. */
 		queue_run(t, j);
+		FAULT("run-start");
 		if (s->handler->run(s, &j->run) == -EAGAIN) {
 			queue_back(t, j);
 			if (s->conf->rate.per_second > 0)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/net.h"
 #include "work/pick.h"
@@ -273,11 +274,13 @@ static int pass_arrive(struct service *s, struct conn *c)
 	load = pass_load(p, t.q);
 	message_connection(&m, s, t.g->number, c, &load);
 	h = reports_hand(p, c, NULL, &t);
+	FAULT("pass-hand");
 	if (pass_hand(&t, &m, &c->fd, 1, 1) < 0) {
 		reports_cancel(p, h, c);
 		pass_no_room(p);
 		return -EAGAIN;
 	}
+	FAULT("pass-handed");
 	close(c->fd);
 	pass_gone_on(p, c, h);
 	pass_want_workers(p, t.g);

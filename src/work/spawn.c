@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "inlet/admit.h"
 #include "inlet/arrival.h"
@@ -224,7 +225,9 @@ static int go(struct launch *l, const struct spawn_data *data, struct run *run,
 			begin_output(l, with_stdout,
 				     inherit ? STDERR_FILENO : end);
 	}
+	FAULT("spawn-start");
 	pid = launch_go(l, &pidfd, why);
+	FAULT("spawn-started");
 	fd_closep(&end);
 	if (pid < 0) {
 		if (out >= 0)
@@ -236,6 +239,7 @@ static int go(struct launch *l, const struct spawn_data *data, struct run *run,
 	record_set_fd(record, 0, pidfd);
 	record_at(record)->id = (uint64_t)pid;
 	record_commit(record);
+	FAULT("spawn-recorded");
 	p = process_new(s, record, pid);
 	p->run = run;
 	p->output = out;

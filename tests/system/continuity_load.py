@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 
-PATIENCE = 30.0
+PATIENCE = 10.0
 CHUNK = 30000
 
 CONF = """

@@ -1,0 +1,69 @@
+"""usher kills itself at each place where something is half done; whoever goes
+on finds out what was, and nothing is lost or served twice."""
+import os
+import re
+import sys
+
+from harness import TOP, Daemon, skip
+from continuity_lib import EVERY, is_debug, next_ready, pause, took, warm
+from continuity_load import CONF, Load, summary
+
+timeout = 600
+MARK = re.compile(r'\bFAULT\("([\w-]+)"\)')
+# Each with how often it is to come by before.
+LATER = {"record-filled": 300, "record-committed": 300,
+         "record-ending": 300, "relay-read": 500, "relay-sent": 500,
+         "accepted": 50, "pass-hand": 50, "pass-handed": 50,
+         "spawn-start": 30, "spawn-started": 30, "spawn-recorded": 30,
+         "run-start": 20, "fifo-read": 20, "fifo-counted": 20,
+         "keeper-started": 2}
+# In a take-over, so one is begun.
+TAKING = {"state-mapped", "revived", "taken-ready", "taken-resumed",
+          "taken-turn", "taken-dismissed"}
+# In an upgrade, or where a supervisor starts usher: 621, 640.
+ELSEWHERE = {"rehearse", "upgrade-handed", "upgrade-ready", "received"}
+
+
+def marks():
+    found = set()
+    for folder, _, files in os.walk(os.path.join(TOP, "src")):
+        for name in files:
+            if name.endswith(".c"):
+                with open(os.path.join(folder, name),
+                          encoding="utf-8") as file:
+                    found |= set(MARK.findall(file.read()))
+    return found
+
+
+def one(name):
+    at = f"{name}@{LATER[name]}" if name in LATER else name
+    with Daemon(CONF % {"keeper": "respawn"}, fds=False,
+                env={"USHER_CRASH_AT": at}) as usher:
+        first = usher.pid
+        load = Load(usher, connections=EVERY, streams={"relay": 4, "echo": 2},
+                    idle={"relay": 5}, triggers=True, waiters=1, pause=0.001)
+        if name in TAKING or name == "keeper-started":
+            pause(0.3)
+            usher.read_notify()
+            usher.kill()
+        if name in TAKING or name == "keeper-started":
+            # The first that takes over dies at the mark.
+            pid = usher.pid
+            while usher.pid == pid or usher.call("Status")["crashes"] < 2:
+                next_ready(usher)
+                pid = first
+                if usher.call("Status")["crashes"] < 2:
+                    pause(0.05)
+        else:
+            next_ready(usher)
+        assert usher.pid != first
+        pause(0.3)
+        print(f"{name}: {summary(load.end())} {took(usher)}", flush=True)
+
+
+if not is_debug():
+    skip("fault points are in builds with --enable-debug")
+wanted = sys.argv[1:] or sorted(marks() - ELSEWHERE)
+assert len(wanted) > 10 or sys.argv[1:]
+for mark in wanted:
+    one(mark)
