@@ -424,7 +424,8 @@ static void keep(struct daemon *d)
 	if (r < 0)
 		log_error("no keeper: %s; kill -9 would lose what is open",
 			  strerror(-r));
-	FAULT("keeper-started");
+	if (d->how != BEGIN_COLD)
+		FAULT("taken-keeper");
 	if (u->conf->keeper != KEEPER_NO && d->how == BEGIN_COLD)
 		fdstore_keep();
 }

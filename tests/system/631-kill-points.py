@@ -4,8 +4,8 @@ import os
 import re
 import sys
 
-from harness import TOP, Daemon, skip
-from continuity_lib import EVERY, is_debug, next_ready, pause, took, warm
+from harness import TOP, Daemon, skip, wait_for
+from continuity_lib import EVERY, is_debug, pause, took
 from continuity_load import CONF, Load, summary
 
 timeout = 600
@@ -15,11 +15,10 @@ LATER = {"record-filled": 300, "record-committed": 300,
          "record-ending": 300, "relay-read": 500, "relay-sent": 500,
          "accepted": 50, "pass-hand": 50, "pass-handed": 50,
          "spawn-start": 30, "spawn-started": 30, "spawn-recorded": 30,
-         "run-start": 20, "fifo-read": 20, "fifo-counted": 20,
-         "keeper-started": 2}
+         "run-start": 20, "fifo-read": 20, "fifo-counted": 20}
 # In a take-over, so one is begun.
 TAKING = {"state-mapped", "revived", "taken-ready", "taken-resumed",
-          "taken-turn", "taken-dismissed"}
+          "taken-turn", "taken-dismissed", "taken-keeper"}
 # In an upgrade, or where a supervisor starts usher: 621, 640.
 ELSEWHERE = {"rehearse", "upgrade-handed", "upgrade-ready", "received"}
 
@@ -41,22 +40,19 @@ def one(name):
                 env={"USHER_CRASH_AT": at}) as usher:
         first = usher.pid
         load = Load(usher, connections=EVERY, streams={"relay": 4, "echo": 2},
-                    idle={"relay": 5}, triggers=True, waiters=1, pause=0.001)
-        if name in TAKING or name == "keeper-started":
-            pause(0.3)
-            usher.read_notify()
+                    idle={"relay": 5}, triggers=True, waiters=1, pause=0.001, begin=False)
+        deaths = 1
+        if name in TAKING:      # who takes over dies at the mark
+            deaths = 2
+            load.begin()
             usher.kill()
-        if name in TAKING or name == "keeper-started":
-            # The first that takes over dies at the mark.
-            pid = usher.pid
-            while usher.pid == pid or usher.call("Status")["crashes"] < 2:
-                next_ready(usher)
-                pid = first
-                if usher.call("Status")["crashes"] < 2:
-                    pause(0.05)
-        else:
-            next_ready(usher)
+        wait_for(lambda: usher.call("Status")["crashes"] == deaths,
+                 what=f"{deaths} deaths at {name}")
+        usher.read_notify()
+        usher.ended = None
         assert usher.pid != first
+        if name not in TAKING:
+            load.begin()
         pause(0.3)
         print(f"{name}: {summary(load.end())} {took(usher)}", flush=True)
 

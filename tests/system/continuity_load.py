@@ -92,6 +92,8 @@ class Tally:
 
     def timed(self, began):
         self.done += 1
+        if self.done == 1:
+            print("ready", flush=True)
         self.worst = max(self.worst, time.monotonic() - began)
 
     def tell(self, **more):
@@ -240,8 +242,8 @@ def idle(address, number):
                 tally.error(f"idle {i}: {answer!r}")
         except OSError as error:
             tally.error(f"idle {i}: {error}")
-        tally.done += 1
         sock.close()
+    tally.done = len(every)
     tally.tell()
 
 
@@ -300,7 +302,7 @@ def paths(*names):
         for name in names:
             if not os.path.lexists(name):
                 tally.error(f"{name} is missing")
-            tally.done += 1
+        tally.timed(time.monotonic())
     tally.tell()
 
 
@@ -314,7 +316,8 @@ class Load:
     """Processes that load USHER until end()."""
 
     def __init__(self, usher, connections=(), streams=None, idle=None,
-                 waiters=0, triggers=False, paths=(), pause=0.0):
+                 waiters=0, triggers=False, paths=(), pause=0.0,
+                 begin=True):
         from harness import popen
         self.usher = usher
         self.popen = popen
@@ -324,10 +327,9 @@ class Load:
                        usher.address(name), pause)
         for name, number in (streams or {}).items():
             self.start(f"streams {name}", "streams", usher.address(name),
-                       number, wait=True)
+                       number)
         for name, number in (idle or {}).items():
-            self.start(f"idle {name}", "idle", usher.address(name), number,
-                       wait=True)
+            self.start(f"idle {name}", "idle", usher.address(name), number)
         if waiters:
             from harness import BINARY
             self.start("waiters", "waiters", BINARY, usher.control, waiters)
@@ -336,14 +338,18 @@ class Load:
                        f"{usher.dir}/job")
         if paths:
             self.start("paths", "paths", *paths)
+        if begin:
+            self.begin()
 
-    def start(self, name, *words, wait=False):
-        part = self.popen([sys.executable, os.path.abspath(__file__),
-                           *(str(w) for w in words)],
-                          stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          text=True)
-        self.parts[name] = part
-        if wait:
+    def start(self, name, *words):
+        self.parts[name] = self.popen(
+            [sys.executable, os.path.abspath(__file__),
+             *(str(w) for w in words)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def begin(self):
+        """Each part has done something."""
+        for name, part in self.parts.items():
             assert part.stdout.readline() == "ready\n", name
 
     def end(self, allow=None):
@@ -354,7 +360,7 @@ class Load:
         told = {}
         problems = []
         for name, part in self.parts.items():
-            text = part.stdout.read()
+            text = part.stdout.read().splitlines()[-1]
             part.stdout.close()
             part.wait(60)
             tally = told[name] = json.loads(text)
