@@ -100,7 +100,8 @@ struct record_globals {
 	uint64_t born;		/* CLOCK_MONOTONIC, ms: of the first process */
 	uint64_t next_id;	/* triggers */
 	uint32_t generation;	/* one more at each start that took over */
-	_Atomic uint32_t owner;	/* generation whose keeper answers */
+	_Atomic uint32_t owner;	/* whose keeper answers: its generation * 2
+				 * and at which ROLE_KEEPER its pidfd is */
 	uint32_t phase;		/* of an upgrade: 0 none, 1 handed, 2 ready */
 	uint32_t image;		/* 0 or 1: which ROLE_IMAGE runs */
 	uint32_t pid;

@@ -37,7 +37,7 @@ static struct {
 	char *path;
 	int record;		/* RECORD_WATCH with the keeper's pidfd */
 	char *words[WORDS_MAX];
-	int generation;
+	uint32_t me;		/* as the state's owner */
 	struct timer reap;
 } kp = { .record = -1 };
 
@@ -259,7 +259,7 @@ static void on_keeper_end(void *arg, uint32_t events);
  * grows waits for RCU (11 to 23 ms were seen). */
 static int clone_keeper(void)
 {
-	int role = ROLE_KEEPER0 + (kp.generation & 1);
+	int role = ROLE_KEEPER0 + (int)(kp.me & 1);
 	int self, top, fd, r;
 	pid_t pid;
 
@@ -271,7 +271,7 @@ static int clone_keeper(void)
 		return -errno;
 	pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
 	if (pid == 0)
-		keeper_main((uint32_t)kp.generation, self);
+		keeper_main(kp.me, self);
 	if (pid < 0)
 		return -errno;
 	record_globals()->keeper_pid = (uint32_t)pid;
@@ -328,7 +328,9 @@ int keeper_start(struct usher *u, enum conf_keeper mode, const char *control)
 
 	kp.u = u;
 	kp.mode = mode;
-	kp.generation = (int)g->generation;
+	/* Not where the owner's is: a generation that died before it had one
+	 * has left that one in office. */
+	kp.me = g->generation << 1 | !(atomic_load(&g->owner) & 1);
 	g->keeper = mode;
 	if (mode == KEEPER_NO)
 		return 0;
@@ -343,7 +345,7 @@ int keeper_start(struct usher *u, enum conf_keeper mode, const char *control)
 	}
 	r = clone_keeper();
 	if (r == 0)
-		atomic_store(&g->owner, g->generation);
+		atomic_store(&g->owner, kp.me);
 	return r;
 }
 
@@ -356,7 +358,7 @@ void keeper_wake(void)
 /* Killed, it takes some time to let its table go: nobody waits for that. */
 static void reap_old(void *arg)
 {
-	int role = ROLE_KEEPER0 + ((kp.generation + 1) & 1);
+	int role = ROLE_KEEPER0 + !(kp.me & 1);
 	siginfo_t si = { 0 };
 
 	(void)arg;
@@ -369,7 +371,7 @@ static void reap_old(void *arg)
 
 void keeper_dismiss_old(void)
 {
-	int role = ROLE_KEEPER0 + ((kp.generation + 1) & 1);
+	int role = ROLE_KEEPER0 + !(kp.me & 1);
 
 	epoll_ctl(ROLE_EPOLL, EPOLL_CTL_DEL, role, NULL);
 	syscall(SYS_pidfd_send_signal, role, SIGKILL, NULL, 0);
