@@ -291,11 +291,11 @@ int upgrade_rehearse(void)
 	struct conf *c = NULL;
 	const char *why;
 
-	FAULT("rehearse");
 	if (record_adopt(&why) < 0) {
 		printf("it can't read the state: %s\n", why);
 		return 1;
 	}
+	FAULT("rehearse");
 	if (begin_recall(&c, &report) < 0) {
 		printf("it refuses the configuration: %s\n",
 		       report.errors.n ? report.errors.v[0] : "unreadable");
