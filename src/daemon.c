@@ -151,6 +151,7 @@ static void reloaded(void *arg, int result, const char *text)
 		log_error("%s", line);
 	if (result < 0)
 		log_error("reload refused, everything goes on as before");
+	listener_inherited_close();
 	manager_ready();
 	tell_status(&d->u);
 }
@@ -492,7 +493,8 @@ static int open_taken(struct daemon *d)
 	FAULT("taken-resumed");
 	record_buffers_claimed();
 	revive_strays(u, &d->revived);
-	listener_inherited_close();
+	if (!d->conf_differs)
+		listener_inherited_close();
 	if (d->conf->pid_file)
 		write_pid_file(d, d->conf->pid_file);
 	task_set(u->loop, &d->dismiss, dismiss, NULL);

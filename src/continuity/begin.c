@@ -84,6 +84,16 @@ static bool map(char **why)
 	return true;
 }
 
+/* What a socket unit gives is given to each usher that it starts: kept aside
+ * for what a changed file wants of it. */
+static int take_over(int sock)
+{
+	int max = table_size();
+
+	listener_inherited_move(max - TAKEOVER_ASIDE, max - 1);
+	return takeover_receive(sock, max);
+}
+
 static bool from_store(char **why)
 {
 	int channel = listener_inherited("usher-channel");
@@ -93,7 +103,7 @@ static bool from_store(char **why)
 	fd_closep(&state);	/* it comes with the rest, at its number */
 	if (channel < 0)
 		return false;
-	r = takeover_receive(channel, table_size());
+	r = take_over(channel);
 	if (r < 0) {
 		*why = xasprintf("the keeper did not answer: %s; beginning "
 				 "anew", strerror(-r));
@@ -130,7 +140,7 @@ static bool from_keeper(const char *control, char **why)
 
 	if (fd < 0)
 		return false;
-	r = takeover_receive(fd, table_size());
+	r = take_over(fd);
 	FAULT("received");
 	if (r < 0) {
 		*why = xasprintf("the keeper at %s did not answer: %s; "

@@ -151,7 +151,7 @@ int takeover_receive(int sock, int max)
 		free(plugs);
 		return -errno;
 	}
-	close_range(ROLE_STATE, (unsigned)max - 65, 0);
+	close_range(ROLE_STATE, (unsigned)(max - TAKEOVER_ASIDE) - 1, 0);
 	r = fd_send(up, &id, sizeof(id), NULL, 0, 0) < 0 ? -ECONNRESET : 0;
 	if (r == 0)
 		r = receive_all(up, id, plugs, max);

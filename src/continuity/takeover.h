@@ -14,10 +14,12 @@ int takeover_find(const char *control);
 
 /*
  * Asks on SOCK (taken) and receives everything at its number; all of ours
- * above 2 but those at MAX - 64 and up are closed before. The state is then at
+ * above 2 but those at MAX - TAKEOVER_ASIDE and up (the last number is used
+ * here) are closed before. The state is then at
  * ROLE_STATE. MAX: descriptors that this process may have. 0 or -errno:
  * -ECONNRESET the keeper ended meanwhile.
  */
+#define TAKEOVER_ASIDE 64
 int takeover_receive(int sock, int max);
 
 #endif

@@ -19,6 +19,7 @@ static struct {
 	char **names;
 	int *fds;
 	int n;
+	bool moved;
 } inherited;
 
 static int count(void)
@@ -55,6 +56,15 @@ void listener_inherit(void)
 	unsetenv("LISTEN_PIDFDID");
 }
 
+/* From up there to where a carried descriptor may be. */
+static int take(int *fd)
+{
+	CLEANUP(fd_closep) int high = fd_take(fd);
+
+	return inherited.moved ? fcntl(high, F_DUPFD, RECORD_LOW)
+			       : fd_take(&high);
+}
+
 /* A name may stand for several (ListenStream= twice in one unit): each is
  * given once, in order. */
 int listener_inherited(const char *name)
@@ -62,8 +72,24 @@ int listener_inherited(const char *name)
 	for (int i = 0; i < inherited.n; i++)
 		if (inherited.fds[i] >= 0 &&
 		    strcmp(inherited.names[i], name) == 0)
-			return fd_take(&inherited.fds[i]);
+			return take(&inherited.fds[i]);
 	return -ENOENT;
+}
+
+void listener_inherited_move(int from, int to)
+{
+	inherited.moved = true;
+	for (int i = 0; i < inherited.n; i++) {
+		int fd = inherited.fds[i] < 0 || from >= to
+				 ? -1
+				 : fcntl(inherited.fds[i],
+					 F_DUPFD_CLOEXEC, from);
+
+		fd_closep(&inherited.fds[i]);
+		inherited.fds[i] = fd;
+		if (fd >= 0)
+			from = fd + 1;
+	}
 }
 
 int listener_inherited_close(void)

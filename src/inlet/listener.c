@@ -252,9 +252,11 @@ static void fill_door(struct endpoint *ep)
 
 	d->kind = ep->addr.kind;
 	d->adopted = ep->adopted;
-	if (!ep->addr.path || ep->addr.kind == ADDR_FD)
+	if (!ep->addr.path)
 		return;
 	snprintf(d->path, sizeof(d->path), "%s", ep->addr.path);
+	if (ep->addr.kind == ADDR_FD)
+		return;
 	if (ep->addr.path[0] == '/' && lstat(ep->addr.path, &sb) == 0)
 		d->inode = sb.st_ino;
 }

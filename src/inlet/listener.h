@@ -79,5 +79,8 @@ void listener_inherit(void);
 int listener_inherited(const char *name);
 /* Closes those that no service named; returns how many. */
 int listener_inherited_close(void);
+/* What is left goes to numbers FROM to TO - 1, out of the way of a take-over;
+ * what finds no room there is closed. */
+void listener_inherited_move(int from, int to);
 
 #endif

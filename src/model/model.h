@@ -210,7 +210,7 @@ struct door_data {
 	uint64_t inode;		/* of a Unix path or FIFO that we bound */
 	uint32_t kind;		/* enum addr_kind */
 	uint32_t adopted;
-	char path[112];		/* Unix, FIFO; else empty */
+	char path[112];		/* Unix, FIFO; fd: its name; else empty */
 	uint32_t foreign;
 };
 
