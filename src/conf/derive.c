@@ -337,9 +337,12 @@ static void derive_relay_workers(struct conf_service *s)
 
 	if (s->handler != HANDLER_RELAY || n == 0)
 		return;
-	s->program = xstrdup("/proc/self/exe");
-	strv_push(&s->argv, xstrdup("usher"));
-	strv_push(&s->argv, xstrdup("relay-worker"));
+	/* Derived again where a default fell away. */
+	if (!s->program) {
+		s->program = xstrdup("/proc/self/exe");
+		strv_push(&s->argv, xstrdup("usher"));
+		strv_push(&s->argv, xstrdup("relay-worker"));
+	}
 	s->handoff = HANDOFF_PASS;
 	s->pick = PICK_QUEUE;
 	s->reports = true;
