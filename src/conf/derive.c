@@ -237,15 +237,18 @@ static const char *unfit_max_requests(const struct conf_service *s)
 	return NULL;
 }
 
+/* Who is denied is told so too, and whose program, backend or upstream can't
+ * be had. */
 static const char *unfit_refuse_message(const struct conf_service *s)
 {
 	bool source = s->max_per_source || s->rate_per_source.per_second > 0;
 
-	if (s->on_full == ON_REFUSE || s->on_rate == ON_REFUSE ||
-	    (source && s->on_source_limit == ON_REFUSE))
+	if (s->on_full == ON_REFUSE || s->on_rate == ON_REFUSE || s->rules.n ||
+	    (source && s->on_source_limit == ON_REFUSE) ||
+	    (derive_acts(s) & (ACT_C | ACT_Y | ACT_X)))
 		return NULL;
-	return "nobody is refused here; on_full, on_rate or on_source_limit "
-	       "must be refuse";
+	return "nobody is refused here; it acts with allow or deny, and where "
+	       "on_full, on_rate or on_source_limit is refuse";
 }
 
 static const char *unfit_relay(const struct conf_service *s)
