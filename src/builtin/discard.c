@@ -11,6 +11,7 @@
 #include "builtin/builtin.h"
 #include "inlet/admit.h"
 #include "inlet/arrival.h"
+#include "inlet/packed.h"
 
 #define READS 16	/* in a row, then the others have their turn */
 
@@ -18,9 +19,9 @@
 struct discard_data {
 	uint64_t cookie;
 	int64_t accepted_us;
-	uint32_t source;
+	uint32_t source;	/* of this process's; counted anew elsewhere */
 	uint32_t pad;
-	struct addr_name peer;
+	struct packed peer;
 };
 
 struct conn_discard {
@@ -51,12 +52,14 @@ static void close_conn(struct conn_discard *c)
 	struct discard *w = s->work;
 	const struct discard_data *d = RECORD_AS(c->record,
 						 struct discard_data);
+	struct conn conn;
 
 	s->data->served++;
+	packed_to_peer(&d->peer, &conn);
 	arrival_end(s, &(struct conn_end){ .cookie = d->cookie,
 					   .source = d->source,
 					   .accepted_us = d->accepted_us,
-					   .peer = d->peer,
+					   .peer = conn.peer,
 					   .up = -1,
 					   .ended = true });
 	TAILQ_REMOVE(&w->conns, c, entry);
@@ -129,8 +132,8 @@ static int arrive(struct service *s, struct conn *conn)
 		.cookie = conn->cookie,
 		.accepted_us = conn->accepted_us,
 		.source = conn->source,
-		.peer = conn->peer,
 	};
+	packed_peer(&RECORD_AS(record, struct discard_data)->peer, conn);
 	record_at(record)->id = conn->cookie;
 	record_set_fd(record, 0, fd_take(&conn->fd));
 	record_commit(record);
@@ -179,11 +182,12 @@ static uint32_t busy(const struct service *s)
 static int adopt(struct service *s, int index)
 {
 	struct discard_data *d = RECORD_AS(index, struct discard_data);
-	struct conn c = { .peer = d->peer, .accepted_us = d->accepted_us };
+	struct conn conn = { .fd = -1 };
 
-	admit_enter(s, &c);
-	d->source = c.source;
 	start(s);
+	packed_to_peer(&d->peer, &conn);
+	admit_enter(s, &conn);
+	d->source = conn.source;
 	loop_attach(s->u->loop, index, on_readable, conn_new(s, index));
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include "inlet/admit.h"
 #include "inlet/arrival.h"
 #include "inlet/listener.h"
+#include "inlet/packed.h"
 #include "model/run.h"
 #include "work/launch.h"
 #include "work/output.h"
@@ -28,9 +29,9 @@
 struct spawn_data {
 	uint64_t cookie;
 	int64_t accepted_us;
-	uint32_t source;
+	uint32_t source;	/* of this process's; counted anew elsewhere */
 	uint32_t is_run;
-	struct addr_name peer;
+	struct packed peer;
 };
 
 struct process {
@@ -86,6 +87,7 @@ static void report(struct process *p, const struct child_exit *e)
 {
 	struct service *s = p->service;
 	const struct spawn_data *d = RECORD_AS(p->record, struct spawn_data);
+	struct conn c;
 	char text[80];
 
 	child_exit_text(e, text, sizeof(text));
@@ -103,10 +105,11 @@ static void report(struct process *p, const struct child_exit *e)
 		return;
 	}
 	s->data->served++;
+	packed_to_peer(&d->peer, &c);
 	arrival_end(s, &(struct conn_end){ .cookie = d->cookie,
 					   .source = d->source,
 					   .accepted_us = d->accepted_us,
-					   .peer = d->peer,
+					   .peer = c.peer,
 					   .worker = p->pid,
 					   .up = -1,
 					   .ended = true });
@@ -294,14 +297,14 @@ static void back_off(struct service *s)
 
 static int arrive(struct service *s, struct conn *c)
 {
-	const struct spawn_data d = { .cookie = c->cookie,
-				      .accepted_us = c->accepted_us,
-				      .source = c->source,
-				      .peer = c->peer };
+	struct spawn_data d = { .cookie = c->cookie,
+				.accepted_us = c->accepted_us,
+				.source = c->source };
 	CLEANUP(freep) char *why = NULL;
 	struct launch l;
 	int r = launch_begin(&l, s, s->conf, s->data->generation, &why);
 
+	packed_peer(&d.peer, c);
 	if (r == 0) {
 		launch_words(c, add_word, &l);
 		begin_conn(&l, c);
@@ -499,18 +502,22 @@ static void conns(const struct service *s, conn_info_fn *fn, void *arg)
 {
 	const struct spawn *w = s->work;
 	const struct process *p;
+	struct conn c;
 
-	TAILQ_FOREACH(p, &w->processes, entry)
-		if (!data_of(p)->is_run)
-			fn(arg, &(struct conn_info){
-				.cookie = data_of(p)->cookie,
-				.peer = &data_of(p)->peer,
-				.age_ms = loop_now(s->u->loop) - p->started,
-				.worker = p->pid,
-				.up = -1,
-				.down = -1,
-				.state = "open",
-			});
+	TAILQ_FOREACH(p, &w->processes, entry) {
+		if (data_of(p)->is_run)
+			continue;
+		packed_to_peer(&data_of(p)->peer, &c);
+		fn(arg, &(struct conn_info){
+			.cookie = data_of(p)->cookie,
+			.peer = &c.peer,
+			.age_ms = loop_now(s->u->loop) - p->started,
+			.worker = p->pid,
+			.up = -1,
+			.down = -1,
+			.state = "open",
+		});
+	}
 }
 
 /* Its process ends, as at max_age: stop_signal first. */
@@ -543,11 +550,14 @@ static int kill_worker(struct service *s, pid_t pid)
 	return -ENOENT;
 }
 
-/* Its place in the limits was in the tables of the process before us. */
+/* Its place, in this process's books. */
 static void count_again(struct service *s, struct spawn_data *d)
 {
-	struct conn c = { .peer = d->peer, .accepted_us = d->accepted_us };
+	struct conn c = { .fd = -1 };
 
+	if (d->is_run)
+		return;
+	packed_to_peer(&d->peer, &c);
 	admit_enter(s, &c);
 	d->source = c.source;
 }
@@ -562,8 +572,7 @@ static int adopt(struct service *s, int index)
 		return adopt_output(s, index);
 	if (record_at(index)->kind != RECORD_WORKER)
 		return -EINVAL;
-	if (!d->is_run)
-		count_again(s, d);
+	count_again(s, d);
 	p = process_new(s, index, (pid_t)record_at(index)->id);
 	loop_attach(s->u->loop, index, on_exit_event, p);
 	return 0;
