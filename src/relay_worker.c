@@ -248,7 +248,10 @@ static int open_relay(struct conf *conf)
 
 	if (!cs || cs->handler != HANDLER_RELAY)
 		return -EINVAL;
-	cs->log_connections = false;	/* the daemon's lines */
+	/* The daemon's lines, and its judgement. */
+	cs->log_connections = false;
+	cs->max_per_source = 0;
+	cs->rate_per_source = (struct text_rate){ 0 };
 	u->by_slot = xcalloc(slot_max(), sizeof(*u->by_slot));
 	TAILQ_INIT(&u->services);
 	TAILQ_INIT(&u->gone);

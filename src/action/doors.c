@@ -93,6 +93,7 @@ int doors_begin(struct service *s)
 	int failed, open = 0, r = 0;
 
 	hold_again(s);
+	admit_open(s);
 	failed = open_list(s, &s->conf->listen, USE_LISTEN) +
 		 open_list(s, &s->conf->trigger, USE_TRIGGER);
 	TAILQ_FOREACH(ep, &s->endpoints, entry)

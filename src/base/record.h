@@ -66,6 +66,7 @@ enum record_kind {
 	RECORD_STORED,	/* a descriptor held for others */
 	RECORD_LEASE,	/* a door lent to a program, fd 0 its pidfd */
 	RECORD_WATCH,	/* inotify, resolver's and other wake-ups: rebuilt */
+	RECORD_SOURCES,	/* fd 0 a memfd: how fast each source came */
 	RECORD_KINDS,
 };
 

@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/text.h"
+#include "inlet/admit.h"
 #include "inlet/arrival.h"
 #include "inlet/fifo.h"
 #include "inlet/listener.h"
@@ -196,6 +197,8 @@ static bool hang(struct usher *u, struct service *s, int i)
 	const struct record *r = record_at(i);
 
 	switch (r->kind) {
+	case RECORD_SOURCES:
+		return admit_adopt(s, i) == 0;
 	case RECORD_DOOR:
 		return hang_door(s, i);
 	case RECORD_REQUEST:
@@ -245,8 +248,10 @@ static bool is_control(const struct record *r)
 		r->service == RECORD_NOBODY);
 }
 
-/* Doors first, then what serves, workers after their queues. */
+/* Sources before who is counted there, doors, then what serves, workers after
+ * their queues. */
 static const enum record_kind order[] = {
+	RECORD_SOURCES,
 	RECORD_DOOR,   RECORD_QUEUE,   RECORD_STATUS, RECORD_FLOW,
 	RECORD_WORKER, RECORD_OUTPUT,  RECORD_NOTIFY, RECORD_READY,
 	RECORD_RELAY,  RECORD_CONN,    RECORD_RUN,    RECORD_REQUEST,

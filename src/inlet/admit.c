@@ -8,6 +8,7 @@
  */
 #include "inlet/admit.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/bucket.h"
@@ -32,21 +33,50 @@ static bool has_rate(const struct conf_service *c)
 	return c->rate.per_second > 0;
 }
 
-static void learn(struct admit *a, const struct conf_service *c)
+static bool by_source(const struct conf_service *c)
 {
-	a->by_source = c->max_per_source || c->rate_per_source.per_second > 0;
+	return c->max_per_source || c->rate_per_source.per_second > 0;
+}
+
+/* Without memory for sources nobody is kept out for one. */
+static void learn(struct service *s, struct admit *a)
+{
+	const struct conf_service *c = s->conf;
+
+	if (by_source(c) && !a->sources)
+		a->sources = sources_new(s->slot);
+	a->by_source = by_source(c) && a->sources;
 	a->open = !a->by_source && !has_rate(c) && c->rules.n == 0;
-	if (a->by_source && !a->sources)
-		a->sources = sources_new();
 }
 
 static struct admit *of(struct service *s)
 {
 	if (!s->admit) {
 		s->admit = xcalloc(1, sizeof(*s->admit));
-		learn(s->admit, s->conf);
+		learn(s, s->admit);
 	}
 	return s->admit;
+}
+
+void admit_open(struct service *s)
+{
+	if (by_source(s->conf))
+		of(s);
+}
+
+int admit_adopt(struct service *s, int record)
+{
+	struct sources *found;
+
+	if (s->admit || !by_source(s->conf))
+		return -ENOENT;
+	found = sources_adopt(record);
+	if (!found)
+		return -EINVAL;
+	s->admit = xcalloc(1, sizeof(*s->admit));
+	s->admit->sources = found;
+	learn(s, s->admit);
+	return 0;
 }
 
 /* ---- the number of all ---- */
@@ -251,7 +281,7 @@ void admit_changed(struct service *s)
 {
 	struct admit *a = of(s);
 
-	learn(a, s->conf);
+	learn(s, a);
 	timer_cancel(s->u->loop, &a->rate);
 	if (bucket_of(s)->tokens > s->conf->rate.burst)
 		bucket_of(s)->tokens = s->conf->rate.burst;

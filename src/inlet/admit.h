@@ -19,6 +19,13 @@ bool admit_room(struct service *s);
  */
 int admit_check(struct service *s, struct conn *c, enum conf_on *how);
 
+/* What it needs is there before the first arrival (else: at it). */
+void admit_open(struct service *s);
+
+/* After a take-over, before admit_enter: the RECORD_SOURCES of S. 0, or
+ * -errno: it is not wanted, or can't be read. */
+int admit_adopt(struct service *s, int record);
+
 /* After a take-over: C was let in by another process. Counts it again, and
  * sets C->source. Never refuses. */
 void admit_enter(struct service *s, struct conn *c);

@@ -4,7 +4,8 @@
  * A source is an IPv4 address, an IPv6 network or a uid, cut by the prefixes
  * of the file. At most SOURCES_MAX are remembered. One that has a connection
  * in is never forgotten; of the others the one that was idle longest goes
- * first, at once when nothing is to be remembered of it.
+ * first, at once when nothing is to be remembered of it. How fast they came
+ * outlives this process.
  */
 #ifndef USHER_INLET_SOURCES_H
 #define USHER_INLET_SOURCES_H
@@ -30,7 +31,11 @@ struct source {
 	bool idle;
 };
 
-struct sources *sources_new(void);
+/* Of the service at SLOT. NULL: no memory is left. */
+struct sources *sources_new(uint32_t slot);
+/* What an earlier process had in RECORD, taken: nobody is in, what each has
+ * used of its rate is known. NULL: it can't be read, RECORD is the caller's. */
+struct sources *sources_adopt(int record);
 void sources_free(struct sources **s);
 
 /* C's source, cut as CONF says. False: C has none (an unknown peer). */
