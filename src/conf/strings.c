@@ -218,7 +218,9 @@ static int check_program(const char *path, char **why)
 		*why = xasprintf("'%s' has no path; %s is on PATH", path,
 				 full);
 	else
-		*why = xasprintf("'%s' has no absolute path", path);
+		*why = xasprintf("'%s' has no absolute path%s", path,
+				 strchr(path, '/') ? "" : ", and nothing of "
+				 "that name is on PATH");
 	return -EINVAL;
 }
 

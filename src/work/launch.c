@@ -246,7 +246,8 @@ static const char *cure(const struct launch *l, const struct child_error *e)
 		const char *text;
 	} cures[] = {
 		{ "exec", ENOEXEC, "its first line must be #!/path/of/shell" },
-		{ "exec", EACCES, "make it executable for the user" },
+		{ "exec", EACCES, "make it executable for the user, and the "
+				  "directories above it" },
 		{ "exec", ENOENT, "no such file (or its interpreter's)" },
 		{ "chdir", ENOENT, "see directory =" },
 		{ "chroot", ENOENT, "see root =" },

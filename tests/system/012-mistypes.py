@@ -1,6 +1,9 @@
 """Doors that leave no room for each other, and commands that do not exist:
-the error names usher's own door, and the word that was meant."""
+the error names usher's own door, and the word that was meant; a program that
+is not on PATH, and one that is a link and stays one."""
+import os
 import subprocess
+import tempfile
 
 from harness import BINARY, Daemon, receive_all
 
@@ -45,3 +48,11 @@ assert said("nonsenseword") == (
     2, "", "usher: no command 'nonsenseword'; see usher --help\n")
 assert said("-V") == said("--version")
 assert said("-h") == said("--help")
+
+with tempfile.TemporaryDirectory() as folder:
+    link = os.path.join(folder, "current")
+    os.symlink("/bin/cat", link)
+    status, out, _ = said("run", "-l", "1", "--print-config", "--", link)
+    assert status == 0 and f"exec = {link}\n" in out, out
+status, _, err = said("run", "-l", "1", "--", "no-such-program")
+assert status == 78 and "nothing of that name is on PATH" in err, err
