@@ -38,10 +38,22 @@ static void on_healthy(void *arg)
 	p->failures = 0;
 }
 
+/* Those who are there prove it anew, or nobody would be started beside them
+ * ever again. */
+static void prove(struct pool *p)
+{
+	const struct generation *g = p->current;
+
+	if (g && g->nready > g->nleaving && !p->proved &&
+	    !timer_is_set(&p->healthy))
+		timer_set(loop_of(p), &p->healthy, PROVED_MS, on_healthy, p);
+}
+
 static void on_retry(void *arg)
 {
 	struct pool *p = arg;
 
+	prove(p);
 	pool_balance(p);
 	if (!p->stopping)
 		service_room(p->service);
@@ -113,9 +125,7 @@ void pool_worker_ready(struct worker *w)
 			p->service->starting = false;
 			service_changed(p->service);
 		}
-		if (!p->proved && !timer_is_set(&p->healthy))
-			timer_set(loop_of(p), &p->healthy, PROVED_MS,
-				  on_healthy, p);
+		prove(p);
 	}
 	if (p->kind->usable)
 		p->kind->usable(w);

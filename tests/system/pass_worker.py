@@ -83,6 +83,11 @@ if behaviour == "second":           # the second and later ones exit at once
         os.close(os.open(argument, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         sys.exit(1)
+if behaviour == "unlucky-echo":     # all but the first and the fifth exit
+    with open(argument, "ab") as file:
+        file.write(b"x")
+    if os.path.getsize(argument) in (2, 3, 4):
+        sys.exit(1)
 if behaviour == "asleep":           # never looks at its queue
     while True:
         time.sleep(1)
