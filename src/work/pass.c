@@ -96,10 +96,25 @@ static int pass_prepare(struct worker *w, struct launch *l)
 	return 0;
 }
 
+/* How many arrivals have left G's queue. */
+static uint64_t has_left(const struct generation *g)
+{
+	uint64_t waiting = g->queue ? queue_count(g->queue) : 0;
+
+	return g->handed > waiting ? g->handed - waiting : 0;
+}
+
 static void pass_started(struct worker *w)
 {
+	w->handed = has_left(w->generation);
 	if (w->queue)
 		queue_set_pid(w->queue, w->pid);
+}
+
+/* What waited at its start may have been its to take. */
+static bool pass_served(struct worker *w)
+{
+	return w->taken > 0 || has_left(w->generation) > w->handed;
 }
 
 static void pass_adopted(struct worker *w)
@@ -478,6 +493,7 @@ static const struct pool_kind pass_kind = {
 	.close = pass_close,
 	.prepare = pass_prepare,
 	.started = pass_started,
+	.served = pass_served,
 	.adopted = pass_adopted,
 	.hung = pass_hung,
 	.usable = pass_usable,
