@@ -43,7 +43,7 @@ def one(unit):
     unit.ctl("reload")
     load = unit.load()
     load.start("web", "connections", "tcp:127.0.0.1:80")
-    load.start("more", "idle", "unix:/run/more", 20, wait=True)
+    load.start("more", "idle", "unix:/run/more", 20)
     for _ in range(3):
         pid = unit.pid
         unit.ctl("restart")

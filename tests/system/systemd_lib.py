@@ -30,12 +30,12 @@ Environment=ASAN_OPTIONS=detect_leaks=0
 class Load(continuity_load.Load):
     """The same processes, inside."""
 
-    def start(self, name, *words, wait=False):
+    def start(self, *words, **how_to):
         popen = self.popen
         self.popen = lambda command, **how: self.usher.box.popen(
             "/usr/bin/python3", *command[1:], **how)
         try:
-            super().start(name, *words, wait=wait)
+            super().start(*words, **how_to)
         finally:
             self.popen = popen
 
