@@ -1,0 +1,119 @@
+"""Nobody reads the log: standard error is a full pipe, journald's or syslog's
+socket takes nothing. Usher serves on, drops lines, and says how many."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+from harness import (BINARY, Daemon, cannot, popen, receive_all, stopped,
+                     wait_for)
+
+root = True
+timeout = 120
+
+CONF = """
+[usher]
+log = @LOG@
+log_level = debug
+
+[service hello]
+listen = unix:@DIR@/hello
+exec = /bin/sh -c 'echo much to say >&2; echo hello'
+log_connections = yes
+"""
+CLIENTS = 400
+
+
+def serves(usher, count):
+    slowest = 0.0
+    for _ in range(count):
+        began = time.monotonic()
+        with usher.client("hello") as client:
+            assert receive_all(client) == b"hello\n"
+        slowest = max(slowest, time.monotonic() - began)
+    return slowest
+
+
+def full_pipe():
+    """Standard error is a pipe that nobody empties, then somebody does."""
+    read, write = os.pipe()
+    usher = Daemon(CONF.replace("@LOG@", "stderr"), command=[
+        "sh", "-c", f"exec @BUILD@/usher serve -c @DIR@/usher.ini "
+        f"2>/proc/{os.getpid()}/fd/{write}"])
+    with usher:
+        os.close(write)
+        serves(usher, CLIENTS)
+        wait_for(lambda: usher.service("hello")["busy"] == 0)
+        os.set_blocking(read, False)
+        text = b""
+
+        def dropped():
+            nonlocal text
+            serves(usher, 1)
+            try:
+                while part := os.read(read, 65536):
+                    text += part
+            except BlockingIOError:
+                pass
+            return re.search(rb"warning: (\d+) log lines could not be "
+                             rb"written", text)
+        count = int(wait_for(dropped)[1])
+        assert count > 100, count
+        # Whole lines, however full it was.
+        for line in text.decode().splitlines():
+            assert line.startswith("usher: "), line
+    os.close(read)
+    print(f"full pipe: {count} lines dropped")
+
+
+# A socket that nobody reads, at the path of journald's or syslog's.
+COVER = """
+mount -t tmpfs none @PLACE@ || exit 76
+exec python3 -c '
+import os, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+os.makedirs(os.path.dirname(sys.argv[1]), exist_ok=True)
+s.bind(sys.argv[1])
+s.set_inheritable(True)
+if os.fork() == 0:
+    import time
+    while not os.path.exists(sys.argv[2] + "/read"):
+        time.sleep(0.05)
+    s.settimeout(20)
+    while True:
+        data = s.recv(65536)
+        if b"could not be written" in data:
+            open(sys.argv[2] + "/told", "wb").write(data)
+            os._exit(0)
+s.close()
+os.execv(sys.argv[3], sys.argv[3:])
+' @SOCKET@ @DIR@ @BUILD@/usher serve -c @DIR@/usher.ini
+"""
+
+
+def stuck(log, place, path):
+    script = COVER.replace("@PLACE@", place).replace("@SOCKET@", path)
+    with Daemon(CONF.replace("@LOG@", log), fds=False, ready=False, command=[
+            "unshare", "--mount", "--propagation", "private", "sh", "-c",
+            script]) as usher:
+        wait_for(lambda: usher.exited() or os.path.exists(usher.control))
+        if usher.ended == 76:
+            cannot("no mounts")
+        usher.wait_ready()
+        serves(usher, CLIENTS)
+        wait_for(lambda: usher.service("hello")["busy"] == 0)
+        open(f"{usher.dir}/read", "w", encoding="ascii").close()
+
+        def told():
+            serves(usher, 1)
+            with open(f"{usher.dir}/told", encoding="utf-8") as file:
+                return re.search(r"(\d+) log lines could not", file.read())
+        count = int(wait_for(told)[1])
+        assert count > 100, count
+        print(f"{log}: {count} lines dropped")
+
+
+full_pipe()
+stuck("journal", "/run", "/run/systemd/journal/socket")
