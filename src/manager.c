@@ -1,8 +1,8 @@
 /*
  * manager - what is told to the service manager; see manager.h.
  *
- * sd_notify() reads NOTIFY_SOCKET each time; workers never see it, since
- * their environment begins empty (work/launch).
+ * NOTIFY_SOCKET is read each time; workers never see it, since their
+ * environment begins empty (work/launch).
  */
 #include "manager.h"
 
@@ -18,10 +18,13 @@
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
 
+#define RETRY_MS 100
+
 static struct {
-	struct timer dog;
+	struct timer dog, retry;
 	struct loop *loop;
-	int64_t every;	/* ms */
+	int64_t every;		/* ms */
+	char pending[64];	/* a word that the manager did not take yet */
 } mg;
 
 void manager_open(void)
@@ -32,13 +35,8 @@ void manager_open(void)
 		mg.every = (int64_t)(us / 2000);
 }
 
-static void tell(const char *text)
-{
-	sd_notify(0, text);
-}
-
-/* As sd_notify(), which waits where the manager does not read: what comes
- * often must not hold the loop up. 0 or -errno. */
+/* As sd_notify(), which waits where the manager does not read: that must not
+ * hold the loop up. 0 or -errno. */
 static int tell_gently(const char *text)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
@@ -62,6 +60,23 @@ static int tell_gently(const char *text)
 	return r;
 }
 
+static void retry(void *arg)
+{
+	(void)arg;
+	if (tell_gently(mg.pending) != -EAGAIN)
+		*mg.pending = 0;
+	else if (mg.loop)
+		timer_set(mg.loop, &mg.retry, RETRY_MS, retry, NULL);
+}
+
+/* Must arrive, if late: the last word holds, since it ends what those before
+ * it began. */
+static void tell(const char *text)
+{
+	snprintf(mg.pending, sizeof(mg.pending), "%s", text);
+	retry(NULL);
+}
+
 static void alive(void *arg)
 {
 	tell_gently("WATCHDOG=1");
@@ -71,6 +86,8 @@ static void alive(void *arg)
 void manager_watchdog(struct loop *l)
 {
 	mg.loop = l;
+	if (*mg.pending)
+		retry(NULL);
 	if (mg.every > 0)
 		alive(NULL);
 }
