@@ -38,6 +38,7 @@
 #include "work/output.h"
 
 #define MAX_SLOTS 16384
+#define RELOAD_AGAIN_MS 100
 
 struct daemon {
 	struct usher u;
@@ -47,6 +48,7 @@ struct daemon {
 	enum begin_how how;
 	struct revived revived;
 	struct task dismiss;
+	struct timer reload;	/* a SIGHUP came while one was under way */
 	struct rlimit started;	/* with these limits */
 	int pid_fd;
 	int status;
@@ -164,23 +166,33 @@ static void on_unknown(void *arg, const struct signalfd_siginfo *si)
 		   "be asked for", sigabbrev_np((int)si->ssi_signo) ?: "?");
 }
 
+/* The one that is under way may have read the file before it was changed, so
+ * another follows it, however many signals came. */
+static void reload(void *arg)
+{
+	struct daemon *d = arg;
+	int r;
+
+	manager_reloading();
+	r = action_reload(&d->u, false, reloaded, d);
+	if (r == -EBUSY)
+		timer_set(d->u.loop, &d->reload, RELOAD_AGAIN_MS, reload, d);
+	else if (r < 0)
+		reloaded(d, r, strerror(-r));
+}
+
 static void on_hup(void *arg, const struct signalfd_siginfo *si)
 {
 	struct daemon *d = arg;
 	struct service *s;
-	int r;
 
 	(void)si;
-	if (d->options->roll_on_hup) {
-		TAILQ_FOREACH(s, &d->u.services, entry)
-			action_roll(s, false, NULL, NULL);
+	if (!d->options->roll_on_hup) {
+		reload(d);
 		return;
 	}
-	manager_reloading();
-	r = action_reload(&d->u, false, reloaded, d);
-	if (r < 0)
-		reloaded(d, r, r == -EBUSY ? "a reload is under way"
-					   : strerror(-r));
+	TAILQ_FOREACH(s, &d->u.services, entry)
+		action_roll(s, false, NULL, NULL);
 }
 
 /* ---- the configuration ---- */
@@ -506,7 +518,7 @@ static int open_taken(struct daemon *d)
 		   d->revived.fresh + d->revived.sent, d->revived.sent,
 		   d->revived.dropped);
 	if (d->conf_differs)
-		on_hup(d, NULL);
+		reload(d);
 	return 0;
 }
 
