@@ -218,8 +218,10 @@ void word_list(const char *name)
 {
 	const struct word *w = name ? word_find(name) : NULL;
 
+	/* Without help it is for usher itself. */
 	for (size_t i = 0; !name && i < ARRAY_SIZE(words); i++)
-		puts(words[i].name);
+		if (words[i].help)
+			puts(words[i].name);
 	if (!w)
 		return;
 	if (w->arguments)
