@@ -33,6 +33,9 @@ struct call {
 	struct service *service;
 
 	json_t *reply;		/* an object, filled by the handler */
+	char *text;		/* or parts of its JSON, by call_part */
+	size_t len;
+	bool begun;		/* some of them are out */
 	const char *error;	/* full name, or NULL */
 
 	int *fds;		/* that came; -1: taken */
@@ -50,6 +53,8 @@ struct call {
 	/* Who asked has gone: let go of what would come back, and the call is
 	 * freed. NULL: it waits for its end without them. */
 	void (*drop)(struct call *c);
+	/* All that was said so far is out. NULL: no matter. */
+	void (*room)(struct call *c);
 };
 
 /* Answers a call that was CALL_LATER, and frees it. */
@@ -58,6 +63,11 @@ void call_finish(struct call *c, enum call_result result);
  * yet, 0 when it has gone. */
 size_t call_continue(struct call *c, json_t *parameters);
 size_t call_unread(const struct call *c);
+/* An answer in parts: the next LEN bytes of its parameters' JSON, in place of
+ * reply. They are kept until the end of the call, or until call_flush, which
+ * returns what the client has not read of them. */
+void call_part(struct call *c, const char *text, size_t len);
+size_t call_flush(struct call *c);
 
 /* Parameters, already checked against the table. */
 const char *call_text(const struct call *c, const char *key);

@@ -56,7 +56,7 @@ json_t *command_line(const struct command *cmd, char *const *words, size_t n,
 /* The handlers, a file for each group. */
 enum call_result do_status(struct call *c);	/* status.c */
 enum call_result do_show(struct call *c);
-enum call_result do_connections(struct call *c);
+enum call_result do_connections(struct call *c);	/* conns.c */
 enum call_result do_explain(struct call *c);	/* explain.c */
 enum call_result do_metrics(struct call *c);	/* metrics.c */
 enum call_result do_monitor(struct call *c);	/* monitor.c */

@@ -37,6 +37,7 @@ void dispatch_free(struct call *c)
 	free(c->send_fds);
 	json_decref(c->parameters);
 	json_decref(c->reply);
+	free(c->text);
 	free(c);
 }
 
@@ -86,13 +87,47 @@ static int say(struct call *c, json_t *parameters, bool continues, bool later)
 	return client_say(c->client, text, len, c->send_fds, c->nsend, later);
 }
 
+size_t call_unread(const struct call *c)
+{
+	return c->client ? c->client->unread : 0;
+}
+
+void call_part(struct call *c, const char *text, size_t len)
+{
+	static const char head[] = "{\"parameters\":";
+	size_t n = c->begun || c->len || c->line ? 0 : sizeof(head) - 1;
+
+	c->text = xrealloc(c->text, c->len + n + len);
+	memcpy(c->text + c->len, head, n);
+	memcpy(c->text + c->len + n, text, len);
+	c->len += n + len;
+}
+
+size_t call_flush(struct call *c)
+{
+	if (c->client && !c->oneway)
+		client_say(c->client, c->text, c->len, NULL, 0, false);
+	free(TAKE(c->text));
+	c->len = 0;
+	c->begun = true;
+	return call_unread(c);
+}
+
+static void say_end(struct call *c)
+{
+	call_part(c, c->line ? "\n" : "}", c->line ? 1 : 2);
+	call_flush(c);
+}
+
 void dispatch_answer(struct call *c, enum call_result result)
 {
 	struct client *cl = c->client;
 
 	if (result == CALL_FAILED && !c->error)
 		call_fail(c, ERROR_FAILED, "it did not work");
-	if (say(c, c->reply, false, false) < 0) {
+	if (c->text || c->begun) {
+		say_end(c);
+	} else if (say(c, c->reply, false, false) < 0) {
 		c->nsend = 0;
 		call_fail(c, ERROR_FAILED, "no descriptor is free to send");
 		say(c, c->reply, false, false);
@@ -107,11 +142,6 @@ void dispatch_answer(struct call *c, enum call_result result)
 void call_finish(struct call *c, enum call_result result)
 {
 	dispatch_answer(c, result);
-}
-
-size_t call_unread(const struct call *c)
-{
-	return c->client ? c->client->unread : 0;
 }
 
 size_t call_continue(struct call *c, json_t *parameters)
@@ -179,8 +209,9 @@ static enum call_result invalid_config(struct call *c, const char *text)
 			json_array_append_new(errors, json_safe(text, n));
 		text += n + (text[n] == '\n');
 	}
-	call_fail(c, ERROR_CONFIG, "%zu mistakes; nothing was changed",
-		  json_array_size(errors));
+	call_fail(c, ERROR_CONFIG, "%zu mistake%s; nothing was changed",
+		  json_array_size(errors),
+		  json_array_size(errors) == 1 ? "" : "s");
 	json_put(c->reply, "errors", errors);
 	return CALL_FAILED;
 }

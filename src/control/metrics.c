@@ -2,7 +2,8 @@
  * metrics - counters as OpenMetrics text (openmetrics.io, 1.0).
  *
  * One table: name, kind, help, and where the value lies. The names are a
- * promise, see doc/PROTOCOL.
+ * promise, see doc/PROTOCOL. Family by family, as OpenMetrics wants it, and
+ * each goes through all services; piece by piece (parts.h).
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/log.h"
 #include "base/net.h"
 #include "control/commands.h"
+#include "control/parts.h"
 #include "control/server.h"
 #include "control/status.h"
 #include "control/store.h"
@@ -146,34 +148,25 @@ static const struct metric metrics[] = {
 	  pending },
 };
 
-static void put_metric(FILE *f, struct usher *u, const struct metric *m)
+static void put_metric(FILE *f, struct service *s, const struct metric *m)
 {
 	bool total = strcmp(m->kind, "counter") == 0;
-	struct service *s;
 
-	put_head(f, m->name, m->kind, m->help);
-	TAILQ_FOREACH(s, &u->services, entry) {
-		fprintf(f, "usher_%s%s{", m->name, total ? "_total" : "");
-		put_label(f, "service", s->name);
-		fprintf(f, "} %.0f\n", m->value(s));
-	}
+	fprintf(f, "usher_%s%s{", m->name, total ? "_total" : "");
+	put_label(f, "service", s->name);
+	fprintf(f, "} %.0f\n", m->value(s));
 }
 
-static void put_refused(FILE *f, struct usher *u)
+static void put_refused(FILE *f, struct service *s)
 {
-	struct service *s;
-
-	put_head(f, "refused", "counter",
-		 "Connections and triggers refused, by reason");
-	TAILQ_FOREACH(s, &u->services, entry)
-		for (int i = 0; i < REFUSED_KINDS; i++) {
-			fputs("usher_refused_total{", f);
-			put_label(f, "service", s->name);
-			fputc(',', f);
-			put_label(f, "reason", refusal_name(i));
-			fprintf(f, "} %llu\n",
-				(unsigned long long)s->data->refused[i]);
-		}
+	for (int i = 0; i < REFUSED_KINDS; i++) {
+		fputs("usher_refused_total{", f);
+		put_label(f, "service", s->name);
+		fputc(',', f);
+		put_label(f, "reason", refusal_name(i));
+		fprintf(f, "} %llu\n",
+			(unsigned long long)s->data->refused[i]);
+	}
 }
 
 /* ---- workers by state ---- */
@@ -190,25 +183,20 @@ static void count_state(void *arg, const struct worker_info *w)
 		n[i] += strcmp(w->state, worker_states[i]) == 0;
 }
 
-static void put_workers(FILE *f, struct usher *u)
+static void put_workers(FILE *f, struct service *s)
 {
-	struct service *s;
+	unsigned n[ARRAY_SIZE(worker_states)] = { 0 };
 
-	put_head(f, "workers", "gauge", "Workers by state");
-	TAILQ_FOREACH(s, &u->services, entry) {
-		unsigned n[ARRAY_SIZE(worker_states)] = { 0 };
-
-		if (!s->handler->workers)
-			continue;
-		if (s->work)
-			s->handler->workers(s, count_state, n);
-		for (size_t i = 0; i < ARRAY_SIZE(worker_states); i++) {
-			fputs("usher_workers{", f);
-			put_label(f, "service", s->name);
-			fputc(',', f);
-			put_label(f, "state", worker_states[i]);
-			fprintf(f, "} %u\n", n[i]);
-		}
+	if (!s->handler->workers)
+		return;
+	if (s->work)
+		s->handler->workers(s, count_state, n);
+	for (size_t i = 0; i < ARRAY_SIZE(worker_states); i++) {
+		fputs("usher_workers{", f);
+		put_label(f, "service", s->name);
+		fputc(',', f);
+		put_label(f, "state", worker_states[i]);
+		fprintf(f, "} %u\n", n[i]);
 	}
 }
 
@@ -260,22 +248,6 @@ static void put_door(FILE *f, const struct service *s,
 		(unsigned long long)door_value(ep, which, &q));
 }
 
-static void put_doors(FILE *f, struct usher *u)
-{
-	const struct service *s;
-	const struct endpoint *ep;
-	struct net_queues *known = net_queues_read();
-
-	for (size_t i = 0; i < ARRAY_SIZE(door_metrics); i++) {
-		put_head(f, door_metrics[i].name, door_metrics[i].kind,
-			 door_metrics[i].help);
-		TAILQ_FOREACH(s, &u->services, entry)
-			TAILQ_FOREACH(ep, &s->endpoints, entry)
-				put_door(f, s, ep, i, known);
-	}
-	net_queues_free(known);
-}
-
 /* ---- histograms ---- */
 
 static void put_histogram(FILE *f, const char *name, const char *service,
@@ -299,22 +271,6 @@ static void put_histogram(FILE *f, const char *name, const char *service,
 	fprintf(f, "} %llu\nusher_%s_sum{", (unsigned long long)sum, name);
 	put_label(f, "service", service);
 	fprintf(f, "} %.6f\n", (double)h->sum_us / 1e6);
-}
-
-static void put_histograms(FILE *f, struct usher *u)
-{
-	const struct service *s;
-
-	put_head(f, "to_handoff_seconds", "histogram",
-		 "From accept to hand-off");
-	TAILQ_FOREACH(s, &u->services, entry)
-		put_histogram(f, "to_handoff_seconds", s->name,
-			      &s->data->to_handoff);
-	put_head(f, "to_taken_seconds", "histogram",
-		 "From hand-off to the worker's word that it was taken");
-	TAILQ_FOREACH(s, &u->services, entry)
-		put_histogram(f, "to_taken_seconds", s->name,
-			      &s->data->to_taken);
 }
 
 /* ---- usher itself ---- */
@@ -355,24 +311,109 @@ static void put_usher(FILE *f, const struct control *c)
 		(double)log_dropped());
 }
 
+/* ---- family by family ---- */
+
+struct exposition {
+	struct parts parts;
+	size_t family;
+	bool headed;
+	struct net_queues *known;
+};
+
+static const struct metric other_families[] = {
+	{ "refused", "counter",
+	  "Connections and triggers refused, by reason", NULL },
+	{ "workers", "gauge", "Workers by state", NULL },
+	{ "to_handoff_seconds", "histogram", "From accept to hand-off", NULL },
+	{ "to_taken_seconds", "histogram",
+	  "From hand-off to the worker's word that it was taken", NULL },
+};
+#define DOORS (ARRAY_SIZE(metrics) + ARRAY_SIZE(other_families))
+#define FAMILIES (DOORS + ARRAY_SIZE(door_metrics))
+
+static void put_family(struct exposition *e)
+{
+	FILE *f = e->parts.out;
+	const struct metric *m;
+
+	if (e->family >= DOORS) {
+		const struct door_metric *d =
+			&door_metrics[e->family - DOORS];
+
+		put_head(f, d->name, d->kind, d->help);
+		if (!e->known)
+			e->known = net_queues_read();
+		return;
+	}
+	m = e->family < ARRAY_SIZE(metrics)
+		? &metrics[e->family]
+		: &other_families[e->family - ARRAY_SIZE(metrics)];
+	put_head(f, m->name, m->kind, m->help);
+}
+
+static void put_other(FILE *f, struct service *s, size_t which)
+{
+	const char *name = other_families[which].name;
+
+	if (which == 0)
+		put_refused(f, s);
+	else if (which == 1)
+		put_workers(f, s);
+	else
+		put_histogram(f, name, s->name, which == 2
+			      ? &s->data->to_handoff : &s->data->to_taken);
+}
+
+static void put_service(struct exposition *e, struct service *s)
+{
+	FILE *f = e->parts.out;
+	const struct endpoint *ep;
+
+	if (e->family < ARRAY_SIZE(metrics))
+		put_metric(f, s, &metrics[e->family]);
+	else if (e->family < DOORS)
+		put_other(f, s, e->family - ARRAY_SIZE(metrics));
+	else
+		TAILQ_FOREACH(ep, &s->endpoints, entry)
+			put_door(f, s, ep, e->family - DOORS, e->known);
+}
+
+static bool put_next(struct parts *p)
+{
+	struct exposition *e = (struct exposition *)p;
+	struct service *s;
+
+	if (e->family == 0 && !e->headed)
+		put_usher(p->out, p->call->control);
+	if (e->family == FAMILIES) {
+		fputs("# EOF\n", p->out);
+		return false;
+	}
+	if (!e->headed)
+		put_family(e);
+	e->headed = true;
+	s = parts_next(p);
+	if (s) {
+		put_service(e, s);
+		return true;
+	}
+	e->family++;
+	e->headed = false;
+	parts_rewind(p);
+	return true;
+}
+
+static void exposition_end(struct parts *p)
+{
+	net_queues_free(((struct exposition *)p)->known);
+}
+
 enum call_result do_metrics(struct call *c)
 {
-	char *text = NULL;
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
+	struct exposition *e = xcalloc(1, sizeof(*e));
 
-	if (!f)
-		return call_fail(c, ERROR_FAILED, "out of memory");
-	put_usher(f, c->control);
-	for (size_t i = 0; i < ARRAY_SIZE(metrics); i++)
-		put_metric(f, c->u, &metrics[i]);
-	put_refused(f, c->u);
-	put_workers(f, c->u);
-	put_doors(f, c->u);
-	put_histograms(f, c->u);
-	fputs("# EOF\n", f);
-	fclose(f);
-	json_put(c->reply, "text", json_safe(text, len));
-	free(text);
-	return CALL_DONE;
+	e->parts.text = true;
+	e->parts.step = put_next;
+	e->parts.end = exposition_end;
+	return parts_begin(c, &e->parts);
 }

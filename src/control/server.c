@@ -157,6 +157,8 @@ static void update(struct client *cl)
 	if (cl->unread == 0 && !cl->call && !cl->dead &&
 	    (cl->leaving || (cl->eof && !cl->more)))
 		client_kill(cl);
+	if (cl->unread == 0 && cl->call && cl->call->room)
+		cl->call->room(cl->call);
 	if ((int)waits == cl->waits)
 		return;
 	cl->waits = waits;

@@ -1,5 +1,5 @@
 /*
- * status - what is running, as JSON: services, doors, workers, connections.
+ * status - what is running, as JSON: services, doors, workers.
  */
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "base/net.h"
 #include "continuity/upgrade.h"
 #include "control/commands.h"
+#include "control/parts.h"
 #include "control/server.h"
 #include "control/status.h"
 #include "control/store.h"
@@ -223,25 +224,14 @@ static json_t *bounds(void)
 	return list;
 }
 
-static json_t *degraded(const struct usher *u)
+static json_t *degraded(const struct service *s)
 {
-	const struct service *s;
-	json_t *list = json_array();
+	CLEANUP(freep) char *text = s->last_line
+		? xasprintf("%s: %s; its last line: %s", s->name,
+			    s->degraded, s->last_line)
+		: xasprintf("%s: %s", s->name, s->degraded);
 
-	if (u->notice)
-		json_array_append_new(list, json_safe_text(u->notice));
-	TAILQ_FOREACH(s, &u->services, entry) {
-		CLEANUP(freep) char *text = NULL;
-
-		if (!s->degraded)
-			continue;
-		text = s->last_line
-			? xasprintf("%s: %s; its last line: %s", s->name,
-				    s->degraded, s->last_line)
-			: xasprintf("%s: %s", s->name, s->degraded);
-		json_array_append_new(list, json_safe_text(text));
-	}
-	return list;
+	return json_safe_text(text);
 }
 
 /* phase: none, rehearsing or unconfirmed; the rest of the last one. */
@@ -259,34 +249,123 @@ static json_t *upgrade(void)
 	return o;
 }
 
+/* ---- the answer, piece by piece ---- */
+
+enum section { HEAD, DEGRADED, COUNTS, SERVICES, TAIL };
+
+struct status {
+	struct parts parts;
+	enum section section;
+	bool some;		/* the list has an item already */
+	struct net_queues *known;
+};
+
+static bool next_section(struct status *st, const char *text)
+{
+	fputs(text, st->parts.out);
+	st->section++;
+	st->some = false;
+	parts_rewind(&st->parts);
+	return true;
+}
+
+static bool put_item(struct status *st, json_t *item)
+{
+	if (st->some)
+		fputc(',', st->parts.out);
+	st->some = true;
+	parts_put(&st->parts, item);
+	return true;
+}
+
+static bool put_head(struct status *st)
+{
+	const struct usher *u = st->parts.call->u;
+	json_t *o = json_object();
+
+	json_put_int(o, "pid", getpid());
+	json_put_text(o, "version", VERSION);
+	json_put_int(o, "since", wall((int64_t)record_globals()->born,
+				      loop_now(u->loop)));
+	fputc('{', st->parts.out);
+	parts_members(&st->parts, o);
+	next_section(st, ",\"degraded\":[");
+	return u->notice ? put_item(st, json_safe_text(u->notice)) : true;
+}
+
+static bool put_degraded(struct status *st)
+{
+	struct usher *u = st->parts.call->u;
+	const struct service *s;
+
+	TAILQ_FOREACH(s, &u->services, entry)
+		if (s->degraded)
+			put_item(st, degraded(s));
+	return next_section(st, "],");
+}
+
+static bool put_counts(struct status *st)
+{
+	const struct control *c = st->parts.call->control;
+	json_t *o = json_object();
+
+	json_put_text(o, "notice", c->u->notice);
+	json_put(o, "histogram_bounds", bounds());
+	json_put_int(o, "clients", c->nclients);
+	json_put_int(o, "stored", store_count(c->store));
+	parts_members(&st->parts, o);
+	if (!st->parts.call->service)
+		st->known = net_queues_read();
+	return next_section(st, ",\"services\":[");
+}
+
+static bool put_service(struct status *st)
+{
+	struct service *s = parts_next(&st->parts);
+
+	if (!s)
+		return next_section(st, "],");
+	return put_item(st, one_service(s, loop_now(st->parts.call->u->loop),
+					st->known));
+}
+
+static bool put_tail(struct status *st)
+{
+	json_t *o = json_object();
+
+	json_put(o, "upgrade", upgrade());
+	json_put_int(o, "crashes", record_globals()->crashes);
+	parts_members(&st->parts, o);
+	fputc('}', st->parts.out);
+	return false;
+}
+
+static bool put_next(struct parts *p)
+{
+	static bool (*const sections[])(struct status *st) = {
+		[HEAD] = put_head,
+		[DEGRADED] = put_degraded,
+		[COUNTS] = put_counts,
+		[SERVICES] = put_service,
+		[TAIL] = put_tail,
+	};
+	struct status *st = (struct status *)p;
+
+	return sections[st->section](st);
+}
+
+static void status_end(struct parts *p)
+{
+	net_queues_free(((struct status *)p)->known);
+}
+
 enum call_result do_status(struct call *c)
 {
-	int64_t now = loop_now(c->u->loop);
-	json_t *services = json_array();
-	struct net_queues *known = c->service ? NULL : net_queues_read();
-	struct service *s;
+	struct status *st = xcalloc(1, sizeof(*st));
 
-	json_put_int(c->reply, "pid", getpid());
-	json_put_text(c->reply, "version", VERSION);
-	json_put_int(c->reply, "since",
-		     wall((int64_t)record_globals()->born, now));
-	json_put(c->reply, "degraded", degraded(c->u));
-	json_put_text(c->reply, "notice", c->u->notice);
-	json_put(c->reply, "histogram_bounds", bounds());
-	json_put_int(c->reply, "clients", c->control->nclients);
-	json_put_int(c->reply, "stored", store_count(c->control->store));
-	if (c->service)
-		json_array_append_new(services, one_service(c->service, now,
-							   NULL));
-	else
-		TAILQ_FOREACH(s, &c->u->services, entry)
-			json_array_append_new(services,
-					      one_service(s, now, known));
-	net_queues_free(known);
-	json_put(c->reply, "services", services);
-	json_put(c->reply, "upgrade", upgrade());
-	json_put_int(c->reply, "crashes", record_globals()->crashes);
-	return CALL_DONE;
+	st->parts.step = put_next;
+	st->parts.end = status_end;
+	return parts_begin(c, &st->parts);
 }
 
 enum call_result do_show(struct call *c)
@@ -301,57 +380,5 @@ enum call_result do_show(struct call *c)
 	fclose(f);
 	json_put(c->reply, "text", json_safe(text, len));
 	free(text);
-	return CALL_DONE;
-}
-
-/* ---- connections ---- */
-
-struct listing {
-	json_t *list;
-	const char *service;
-	bool only;
-	struct addr_cidr cidr;
-};
-
-static void add_conn(void *arg, const struct conn_info *info)
-{
-	struct listing *l = arg;
-	char peer[ADDR_TEXT];
-	json_t *o;
-
-	if (l->only && !addr_cidr_match(&l->cidr, info->peer))
-		return;
-	o = json_object();
-	json_put_text(o, "service", l->service);
-	json_put_int(o, "cookie", (int64_t)info->cookie);
-	json_put_text(o, "peer", addr_print(info->peer, peer, sizeof(peer)));
-	json_put(o, "age", json_real((double)info->age_ms / 1000));
-	json_put_text(o, "state", info->state);
-	json_put(o, "worker", info->worker ? json_integer(info->worker)
-					   : json_null());
-	json_put(o, "up", info->up < 0 ? json_null()
-				       : json_integer(info->up));
-	json_put(o, "down", info->down < 0 ? json_null()
-					   : json_integer(info->down));
-	json_array_append_new(l->list, o);
-}
-
-enum call_result do_connections(struct call *c)
-{
-	const char *from = call_text(c, "from");
-	struct listing l = { .list = json_array(), .only = from };
-	struct service *s;
-
-	json_put(c->reply, "connections", l.list);
-	if (from && addr_cidr_parse(from, &l.cidr) < 0)
-		return call_invalid(c, "from", "not '%s'; an address or CIDR",
-				    from);
-	TAILQ_FOREACH(s, &c->u->services, entry) {
-		if ((c->service && s != c->service) || !runs_yet(s) ||
-		    !s->handler->conns)
-			continue;
-		l.service = s->name;
-		s->handler->conns(s, add_conn, &l);
-	}
 	return CALL_DONE;
 }
