@@ -66,7 +66,7 @@ with Daemon(CONF) as usher:
     assert names(usher.call("Status", service="s1")) == ["s1"]
     wait_for(lambda: usher.call("Status", service="s1")["clients"] == 61)
     grown = (resident() - before) * 1024
-    assert grown < 60 * size / 4, (grown, size)
+    assert grown < 60 * size / 2, (grown, size)
     # A reload takes services away under them: the rest is told.
     usher.write(CONF.partition("[service s1900]")[0])
     usher.run("reload")
