@@ -7,16 +7,16 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import threading
 
-from harness import (BINARY, Daemon, PYTHON, command_of, popen, process_state,
-                     stopped, wait_for)
+from harness import (BINARY, Daemon, PYTHON, command_of, dose, popen,
+                     process_state, stopped, wait_for)
 from lab import Root
 
 group = "peers"
 roots = ["peers"]
 timeout = 300
+full = 900
 
 # THREADS connect as often as wanted, ask, read to the end; who answered is
 # told twice a second, until standard input ends.
@@ -103,6 +103,9 @@ def app(environ, start):
 """
 
 CONF = """
+[usher]
+control = unix:@INSIDE@/control
+
 [service web]
 listen = tcp:127.0.0.1:@PORT:web@ backlog=511
 exec = /usr/bin/python3 @DIR@/worker.py
@@ -124,7 +127,7 @@ class Load:
         self.process = popen([PYTHON, "-c", LOAD, str(port), str(rate)],
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                              text=True)
-        self.reader = threading.Thread(target=self.read)
+        self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
     def read(self):
@@ -134,7 +137,7 @@ class Load:
     def wait(self, name, more):
         goal = self.answers.get(name, 0) + more
         wait_for(lambda: self.errors or self.answers.get(name, 0) >= goal,
-                 60, f"{more} answers of {name}")
+                 120, f"{more} answers of {name}")
         assert not self.errors, self.errors
 
     def stop(self):
@@ -148,9 +151,10 @@ class Load:
 
 def main(rate, some):
     with Root("peers") as peers:
-        usher = Daemon(CONF, fds=False)
-        for name, text in (("worker.py", WORKER), ("app.py", APP)):
-            with open(f"{usher.dir}/{name}", "w", encoding="ascii") as file:
+        usher = Daemon(CONF.replace("@INSIDE@", peers.scratch), fds=False)
+        for path, text in ((f"{usher.dir}/worker.py", WORKER),
+                           (f"{peers.scratch}/app.py", APP)):
+            with open(path, "w", encoding="ascii") as file:
                 file.write(text)
         replace(usher, peers, rate, some)
 
@@ -191,7 +195,7 @@ def replace(usher, peers, rate, some):
         gunicorn = popen(peers.wrap(
             [BINARY, "fetch", "web", "--lease", "--", "/usr/bin/gunicorn",
              "--workers=2", "--worker-tmp-dir=/dev/shm",
-             "--log-level=warning", f"--chdir={usher.dir}", "app:app"],
+             "--log-level=warning", f"--chdir={peers.scratch}", "app:app"],
             usher.environment()))
         loads[0].wait("gunicorn", some)
         assert usher.service("web")["endpoints"][0]["state"] == "lent"
@@ -204,5 +208,4 @@ def replace(usher, peers, rate, some):
         print([load.answers for load in loads])
 
 
-main(1000, 1000)
-sys.exit(0)
+main(1000, dose(20000))
