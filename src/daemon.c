@@ -24,6 +24,7 @@
 #include "base/offload.h"
 #include "base/resolve.h"
 #include "continuity/begin.h"
+#include "continuity/crash.h"
 #include "continuity/fdstore.h"
 #include "continuity/keeper.h"
 #include "continuity/revive.h"
@@ -408,6 +409,7 @@ static void open_model(struct daemon *d)
 	loop_signal(u->loop, SIGUSR1, on_unknown, d);
 	loop_signal(u->loop, SIGUSR2, on_unknown, d);
 	signal(SIGPIPE, SIG_IGN);
+	crash_watch(u->loop);
 	reap_orphans(u);
 }
 

@@ -108,6 +108,7 @@ struct record_globals {
 	uint32_t pid;
 	uint32_t takeovers;	/* in a row that did not become ready */
 	uint32_t crashes, upgrades, backs;
+	uint32_t self_crashes;	/* in a row, by a fault of usher's own */
 	uint32_t clean;		/* 1: nothing was in flight */
 	uint32_t log_level;	/* set on the control socket; 0: as the file */
 	uint32_t faulted;	/* a fault point has acted (debug builds) */

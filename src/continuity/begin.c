@@ -73,11 +73,14 @@ static bool map(char **why)
 	}
 	record_globals()->generation++;
 	record_globals()->pid = (uint32_t)getpid();
-	if (++record_globals()->takeovers > TRIES) {
+	if (++record_globals()->takeovers > TRIES ||
+	    record_globals()->self_crashes >= TRIES) {
 		*why = xasprintf("%u take-overs in a row did not come to "
-				 "serve: only the doors are taken, the rest "
-				 "is dropped",
-				 record_globals()->takeovers - 1);
+				 "serve, usher crashed %u times in a row: "
+				 "only the doors are taken, the rest is "
+				 "dropped", record_globals()->takeovers - 1,
+				 record_globals()->self_crashes);
+		record_globals()->self_crashes = 0;
 		doors_only();
 	}
 	FAULT("state-mapped");

@@ -190,6 +190,15 @@ static void wait_for_end(int master)
 	}
 }
 
+/* What dies at once again and again, or crashed often, is given time. */
+static void wait_a_little(int failures)
+{
+	uint32_t n = (uint32_t)failures + record_globals()->self_crashes;
+
+	if (n > 1)
+		poll(NULL, 0, n > 8 ? 10000 : 100 * (int)n);
+}
+
 static void keeper_main(uint32_t me, int master)
 {
 	struct record_globals *g = record_globals();
@@ -214,9 +223,7 @@ static void keeper_main(uint32_t me, int master)
 		if (g->keeper != KEEPER_RESPAWN && !back)
 			wait_for_next(me);
 		close(master);
-		/* What dies at once again and again is given time. */
-		if (failures++ > 0)
-			poll(NULL, 0, failures > 8 ? 10000 : 100 * failures);
+		wait_a_little(failures++);
 		master = respawn();
 		if (master < 0)
 			_exit(1);
