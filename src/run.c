@@ -156,13 +156,13 @@ static char *section(const struct strv *lines, const char *name, char **argv)
 	CLEANUP(freep) char *line = xasprintf("exec = %s", exec);
 	char *text = NULL;
 	size_t len;
-	FILE *f = open_memstream(&text, &len);
+	FILE *f = xmemstream(&text, &len);
 
 	fprintf(f, "[service %s]\n", name);
 	for (size_t i = 0; i < lines->n; i++)
 		write_line(f, lines->v[i]);
 	write_line(f, line);
-	fclose(f);
+	xmemstream_end(f);
 	return text;
 }
 

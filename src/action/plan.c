@@ -57,7 +57,7 @@ static void read_file(void *arg)
 {
 	struct plan *p = arg;
 	size_t len;
-	FILE *f = open_memstream(&p->text, &len);
+	FILE *f = xmemstream(&p->text, &len);
 
 	p->result = conf_load(&p->source, &p->conf, &p->report);
 	if (p->result == 0)
@@ -66,7 +66,7 @@ static void read_file(void *arg)
 		fprintf(f, "%s\n", p->report.errors.v[i]);
 	if (p->result == 0 && ftell(f) == 0)
 		fputs("nothing changes\n", f);
-	fclose(f);
+	xmemstream_end(f);
 }
 
 static void tell(void *arg)

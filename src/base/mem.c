@@ -47,7 +47,7 @@ char *xstrndup(const char *s, size_t n)
 	return checked(strndup(s, n));
 }
 
-static char *xvasprintf(const char *fmt, va_list ap)
+char *xvasprintf(const char *fmt, va_list ap)
 {
 	char *s = NULL;
 
@@ -63,6 +63,20 @@ char *xasprintf(const char *fmt, ...)
 	s = xvasprintf(fmt, ap);
 	va_end(ap);
 	return s;
+}
+
+FILE *xmemstream(char **text, size_t *len)
+{
+	return checked(open_memstream(text, len));
+}
+
+void xmemstream_end(FILE *f)
+{
+	bool whole = !ferror(f);
+
+	/* What failed on the way is not told by what it has become. */
+	if (fclose(f) != 0 || !whole)
+		checked(NULL);
 }
 
 void strv_push(struct strv *sv, char *s)

@@ -8,9 +8,11 @@
 #ifndef USHER_BASE_MEM_H
 #define USHER_BASE_MEM_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
@@ -35,6 +37,11 @@ void *xrealloc(void *p, size_t size);
 char *xstrdup(const char *s);
 char *xstrndup(const char *s, size_t n);
 char *xasprintf(const char *fmt, ...) PRINTF(1, 2);
+char *xvasprintf(const char *fmt, va_list ap) PRINTF(1, 0);
+
+/* A stream into *TEXT, which is whole (and the caller's) after the end. */
+FILE *xmemstream(char **text, size_t *len);
+void xmemstream_end(FILE *f);
 
 /* For CLEANUP: frees what the pointer at P points to. */
 static inline void freep(void *p)

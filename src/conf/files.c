@@ -406,17 +406,15 @@ static const char magic[] = "#usher configuration 1\n";
 char *conf_dump(const struct conf *c, size_t *len)
 {
 	char *text = NULL;
-	FILE *f = open_memstream(&text, len);
+	FILE *f = xmemstream(&text, len);
 
-	if (!f)
-		abort();	/* out of memory, as in xmalloc */
 	fputs(magic, f);
 	for (size_t i = 0; i < c->files.n; i++) {
 		fprintf(f, "#file %zu %s\n", c->texts[i].len, c->files.v[i]);
 		fwrite(c->texts[i].text, 1, c->texts[i].len, f);
 		fputc('\n', f);
 	}
-	fclose(f);
+	xmemstream_end(f);
 	return text;
 }
 

@@ -13,15 +13,6 @@
 #define WIDTH	 76
 #define NAME_LEN 40
 
-static char *vtext(const char *fmt, va_list ap)
-{
-	char *s;
-
-	if (vasprintf(&s, fmt, ap) < 0)
-		abort();
-	return s;
-}
-
 void import_split(const char *s, struct strv *out)
 {
 	*out = (struct strv){ 0 };
@@ -68,7 +59,7 @@ void import_missed(struct import *im, struct import_at at, const char *fmt,
 	va_list ap;
 
 	va_start(ap, fmt);
-	what = vtext(fmt, ap);
+	what = xvasprintf(fmt, ap);
 	va_end(ap);
 	line = xasprintf("%s:%u: %s", at.file, at.line, what);
 	for (char *p = line; *p; p++)
@@ -85,7 +76,7 @@ void import_remark(struct import *im, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	text = vtext(fmt, ap);
+	text = xvasprintf(fmt, ap);
 	va_end(ap);
 	comment(&im->remarks, text);
 }
@@ -123,7 +114,7 @@ void import_set(struct import *im, const char *key, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	value = vtext(fmt, ap);
+	value = xvasprintf(fmt, ap);
 	va_end(ap);
 	strv_pushf(&im->lines, "%s = %s", key, value);
 }

@@ -21,11 +21,9 @@ static void tell(struct load *l, bool note, struct conf_where where,
 		 const char *title, const char *key, const char *fmt,
 		 va_list ap)
 {
-	char *text = NULL, *line = NULL;
+	char *text = xvasprintf(fmt, ap), *line = NULL;
 	struct told *t;
 
-	if (vasprintf(&text, fmt, ap) < 0)
-		abort();	/* out of memory, as in xmalloc */
 	if (where.line)
 		line = xasprintf("%s:%u: %s%s%s%s%s%s", where.file, where.line,
 				 title ? "[" : "", title ? title : "",

@@ -163,15 +163,6 @@ static enum call_result fail(struct call *c, const char *name, char *text)
 	return CALL_FAILED;
 }
 
-static char *vtext(const char *fmt, va_list ap)
-{
-	char *text;
-
-	if (vasprintf(&text, fmt, ap) < 0)
-		text = xstrdup(fmt);
-	return text;
-}
-
 enum call_result call_fail(struct call *c, const char *name,
 			   const char *fmt, ...)
 {
@@ -179,7 +170,7 @@ enum call_result call_fail(struct call *c, const char *name,
 	char *text;
 
 	va_start(ap, fmt);
-	text = vtext(fmt, ap);
+	text = xvasprintf(fmt, ap);
 	va_end(ap);
 	return fail(c, name, text);
 }
@@ -191,7 +182,7 @@ enum call_result call_invalid(struct call *c, const char *parameter,
 	char *text;
 
 	va_start(ap, fmt);
-	text = vtext(fmt, ap);
+	text = xvasprintf(fmt, ap);
 	va_end(ap);
 	fail(c, ERROR_PARAMETER, text);
 	json_put_text(c->reply, "parameter", parameter);

@@ -93,13 +93,11 @@ static bool slice(struct parts *p)
 	size_t len = 0;
 	bool more;
 
-	p->out = open_memstream(&text, &len);
-	if (!p->out)
-		abort();	/* as all that is out of memory */
+	p->out = xmemstream(&text, &len);
 	do
 		more = p->step(p);
 	while (more && loop_us() < end);
-	fclose(TAKE(p->out));
+	xmemstream_end(TAKE(p->out));
 	if (p->text)
 		say_text(p->call, text, len);
 	else

@@ -372,12 +372,10 @@ enum call_result do_show(struct call *c)
 {
 	char *text = NULL;
 	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
+	FILE *f = xmemstream(&text, &len);
 
-	if (!f)
-		return call_fail(c, ERROR_FAILED, "out of memory");
 	conf_print(c->service->owner, c->service->conf, true, f);
-	fclose(f);
+	xmemstream_end(f);
 	json_put(c->reply, "text", json_safe(text, len));
 	free(text);
 	return CALL_DONE;

@@ -35,12 +35,11 @@ static void put(struct launch *l, char *word)
 
 void launch_env(struct launch *l, const char *fmt, ...)
 {
-	char *word = NULL;
+	char *word;
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&word, fmt, ap) < 0)
-		abort();
+	word = xvasprintf(fmt, ap);
 	va_end(ap);
 	put(l, word);
 }
@@ -109,12 +108,10 @@ static void relay_settings(struct launch *l)
 {
 	CLEANUP(freep) char *text = NULL;
 	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
+	FILE *f = xmemstream(&text, &len);
 
-	if (!f)
-		return;
 	conf_print(l->service->owner, l->conf, false, f);
-	fclose(f);
+	xmemstream_end(f);
 	launch_env(l, "USHER_RELAY=%s", text);
 }
 
