@@ -114,7 +114,10 @@ static void recall(struct queue *q)
 uint32_t queue_count(struct queue *q)
 {
 	struct loop_stats now;
-	int bytes = fd_outq(q->fd);
+	/* A message that is being taken is a byte yet when its event comes
+	 * (sock_wfree), and no other event follows: less than any message's
+	 * head is none. */
+	int bytes = fd_outq(q->fd) - (HEAD - 1);
 
 	loop_stats(q->s->u->loop, &now);
 	q->round = now.rounds;
