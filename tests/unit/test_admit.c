@@ -3,16 +3,25 @@
  * once, sources are counted apart and forgotten in time, rules go by order.
  */
 #include "base/bucket.h"
+#include "base/record.h"
 #include "inlet/rules.h"
 #include "inlet/sources.h"
 
 #include <arpa/inet.h>
 #include <check.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct text_rate none = { 0 };
+
+/* Where sources lie. */
+static void open_state(void)
+{
+	ck_assert_int_eq(record_open(64, 4), 0);
+}
 
 /* ---- buckets ---- */
 
@@ -136,7 +145,7 @@ static uint32_t get(struct sources *s, uint32_t ip, const struct text_rate *r,
 
 START_TEST(source_counts)
 {
-	struct sources *s = sources_new();
+	struct sources *s = sources_new(0);
 	uint32_t a = get(s, 1, &none, 1), b;
 
 	source_enter(s, a);
@@ -162,7 +171,7 @@ END_TEST
 START_TEST(source_flood)
 {
 	const struct text_rate slow = { 0.001, 3 };
-	struct sources *s = sources_new();
+	struct sources *s = sources_new(0);
 	uint32_t inside = get(s, 7, &slow, 1), n = 0;
 	struct source_key key = { .family = AF_INET };
 
@@ -188,7 +197,7 @@ END_TEST
 START_TEST(source_expires)
 {
 	const struct text_rate r = { 10, 1 };
-	struct sources *s = sources_new();
+	struct sources *s = sources_new(0);
 
 	for (uint32_t ip = 1; ip <= 1000; ip++) {
 		int64_t now = (int64_t)ip * 1000000;
@@ -206,13 +215,62 @@ END_TEST
 /* With everybody inside there is no room to remember one more. */
 START_TEST(source_all_inside)
 {
-	struct sources *s = sources_new();
+	struct sources *s = sources_new(0);
 
 	for (uint32_t ip = 1; ip <= SOURCES_MAX; ip++)
 		source_enter(s, get(s, ip, &none, 1));
 	ck_assert_uint_eq(get(s, SOURCES_MAX + 1, &none, 1), 0);
 	source_leave(s, get(s, 5, &none, 1), &none);
 	ck_assert_uint_ne(get(s, SOURCES_MAX + 1, &none, 1), 0);
+	sources_free(&s);
+}
+END_TEST
+
+/* Who takes over knows how fast each came, and that nobody is in yet. */
+START_TEST(source_outlives)
+{
+	const struct text_rate r = { 0.001, 3 };
+	struct sources *s = sources_new(0), *next;
+	int record = record_next(RECORD_SOURCES, -1);
+	int other = record_new(RECORD_SOURCES, 0, 0);
+	int64_t now = loop_us();
+	uint32_t one = get(s, 1, &r, now), two;
+
+	record_set_fd(other, 0, dup(record_at(record)->fd[0]));
+	record_commit(other);
+	bucket_fill(&source_at(s, one)->bucket, &r, now, 0);
+	bucket_take(&source_at(s, one)->bucket);
+	source_enter(s, one);
+	two = get(s, 2, &r, now);
+	source_enter(s, two);
+	next = sources_adopt(other);
+	ck_assert_ptr_nonnull(next);
+	ck_assert_uint_eq(sources_count(next), 1);
+	one = get(next, 1, &r, now);
+	ck_assert_uint_eq(source_at(next, one)->inside, 0);
+	ck_assert_double_eq(source_at(next, one)->bucket.tokens, 2);
+	two = get(next, 2, &r, now);
+	ck_assert_int_eq(source_at(next, two)->bucket.at, 0);
+	sources_free(&next);
+	sources_free(&s);
+	ck_assert_int_eq(record_next(RECORD_SOURCES, -1), -1);
+}
+END_TEST
+
+START_TEST(source_spoilt)
+{
+	struct sources *s = sources_new(0);
+	int record = record_next(RECORD_SOURCES, -1);
+	const uint32_t many = SOURCES_MAX + 1;
+	int fd = record_at(record)->fd[0];
+
+	ck_assert_int_eq(pwrite(fd, &many, 4, 4), 4);
+	ck_assert_ptr_null(sources_adopt(record));
+	ck_assert_int_eq(pwrite(fd, "\0\0\0\0", 4, 4), 4);
+	ck_assert_int_eq(pwrite(fd, "\1\0\0\0", 4, 0), 4);
+	ck_assert_ptr_null(sources_adopt(record));
+	ck_assert_int_eq(ftruncate(fd, 100), 0);
+	ck_assert_ptr_null(sources_adopt(record));
 	sources_free(&s);
 }
 END_TEST
@@ -283,6 +341,17 @@ START_TEST(rules)
 }
 END_TEST
 
+/* The fixed numbers below RECORD_LOW are the state's; Check's own files must
+ * not be there. */
+static void reserve_roles(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	} while (fd >= 0 && fd < RECORD_LOW - 1);
+}
+
 int main(void)
 {
 	Suite *s = suite_create("admit");
@@ -290,7 +359,9 @@ int main(void)
 	SRunner *sr = srunner_create(s);
 	int failed;
 
+	reserve_roles();
 	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, open_state, record_shutdown);
 	tcase_add_loop_test(tc, bucket_rate, 0, (int)ARRAY_SIZE(rates));
 	tcase_add_test(tc, bucket_opens_again);
 	tcase_add_loop_test(tc, source_prefixes, 0,
@@ -299,6 +370,8 @@ int main(void)
 	tcase_add_test(tc, source_flood);
 	tcase_add_test(tc, source_expires);
 	tcase_add_test(tc, source_all_inside);
+	tcase_add_test(tc, source_outlives);
+	tcase_add_test(tc, source_spoilt);
 	tcase_add_loop_test(tc, rules, 0, (int)ARRAY_SIZE(judged));
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
