@@ -1,10 +1,14 @@
 """Descriptors where none, one or another kind is wanted: a clear error each,
-and after a thousand of them as many are open in usher as before."""
+and after 10,000 of them (a twentieth in a check) as many are open in usher as
+before."""
 import os
 import resource
 import socket
 
-from harness import (CallError, Control, Daemon, descriptors, wait_for)
+from harness import (CallError, Control, Daemon, descriptors, dose,
+                     wait_for)
+
+full = 600
 
 CONF = """
 [service hello]
@@ -114,8 +118,15 @@ with Daemon(CONF) as usher, \
     usher.call("Status")
     wait_for(lambda: usher.service("hello")["workers"] == [])
 
-    # Dies in the middle of a message that had some; 1,000 of all that.
-    for i in range(1000):
+    # Dies in the middle of a message that had some; 10,000 of all that.
+    for i in range(dose(10000)):
+        if i % 10 == 9:
+            (method, fd), _ = list(kinds.items())[i // 10 % len(kinds)]
+            parameters = {"name": "x"} if method == "Store" else \
+                {"service": "hello"}
+            assert error_of(method, [fd] if fd else [], **parameters)[0] == \
+                "WrongDescriptor"
+            continue
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(20)
             sock.connect(usher.control)
