@@ -136,11 +136,11 @@ bool admit_room(struct service *s)
 	return true;
 }
 
-/* MAY_WAIT: the door was held for it, so it is only counted. */
-static bool rate_takes(struct service *s, bool may_wait)
+/* Where the door waits it was held for it, so it is only counted. */
+static bool rate_takes(struct service *s)
 {
 	bucket_fill(bucket_of(s), &s->conf->rate, loop_us(), 0);
-	if (!may_wait)
+	if (s->conf->on_rate != ON_WAIT)
 		return bucket_take(bucket_of(s));
 	bucket_of(s)->tokens -= 1;
 	return true;
@@ -207,8 +207,7 @@ static int judge(struct service *s, struct admit *a, const struct conn *c,
 		*how = conf->on_full;
 		return 1 + REFUSED_FULL;
 	}
-	if (has_rate(conf) &&
-	    !rate_takes(s, conn && conf->on_rate == ON_WAIT)) {
+	if (conn && has_rate(conf) && !rate_takes(s)) {
 		*how = conf->on_rate;
 		return 1 + REFUSED_RATE;
 	}

@@ -33,7 +33,8 @@ void admit_enter(struct service *s, struct conn *c);
 /* The connection with SOURCE has ended. */
 void admit_leave(struct service *s, uint32_t source);
 
-/* A trigger's judgement: rules and rates, no places. As admit_check. */
+/* A trigger's judgement: rules and its source's rate, no places. As
+ * admit_check. `rate` refuses no trigger: its run waits, see src/trigger. */
 int admit_trigger(struct service *s, const struct conn *c);
 
 /* New settings (reload). Made at first use. */

@@ -49,8 +49,6 @@ struct triggers {
 	struct task start;
 	struct timer rate, every;
 	int every_record;
-	double tokens;		/* below 0: not counted yet */
-	int64_t tokens_us;
 	uint64_t random;
 	bool draining;		/* what has arrived is taken, over the bound */
 	bool stopping;

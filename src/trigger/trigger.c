@@ -28,7 +28,6 @@ static struct triggers *triggers_of(struct service *s)
 	t = xcalloc(1, sizeof(*t));
 	t->service = s;
 	t->every_record = -1;
-	t->tokens = -1;
 	TAILQ_INIT(&t->later);
 	TAILQ_INIT(&t->ready);
 	TAILQ_INIT(&t->running);
@@ -48,29 +47,20 @@ static void on_rate(void *arg)
 	task_set(t->service->u->loop, &t->start, on_start, t);
 }
 
-/* Takes a token of `rate`, or sets the timer for when there is one. */
+/* Takes a token of `rate`, the service's for all that arrives, or sets the
+ * timer for when there is one. */
 static bool take_token(struct triggers *t)
 {
 	const struct text_rate *r = &t->service->conf->rate;
-	int64_t now = loop_us();
+	struct bucket *b = &t->service->data->rate;
 
 	if (r->per_second <= 0)
 		return true;
-	if (t->tokens < 0)
-		t->tokens = r->burst;
-	else
-		t->tokens += (double)(now - t->tokens_us) / 1e6 *
-			     r->per_second;
-	if (t->tokens > r->burst)
-		t->tokens = r->burst;
-	t->tokens_us = now;
-	if (t->tokens >= 1) {
-		t->tokens -= 1;
+	bucket_fill(b, r, loop_us(), 0);
+	if (bucket_take(b))
 		return true;
-	}
 	timer_set(t->service->u->loop, &t->rate,
-		  (int64_t)((1 - t->tokens) / r->per_second * 1000) + 1,
-		  on_rate, t);
+		  (bucket_wait(b, r) + 999) / 1000, on_rate, t);
 	return false;
 }
 
@@ -90,7 +80,7 @@ static void start_ready(struct triggers *t)
 		if (s->handler->run(s, &j->run) == -EAGAIN) {
 			queue_back(t, j);
 			if (s->conf->rate.per_second > 0)
-				t->tokens += 1;
+				s->data->rate.tokens += 1;
 			return;
 		}
 		s->data->runs++;
@@ -327,7 +317,6 @@ void trigger_changed(struct service *s)
 
 	if (!t)
 		return;
-	t->tokens = -1;
 	timer_cancel(s->u->loop, &t->rate);
 	trigger_start(s);
 }

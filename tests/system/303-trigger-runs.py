@@ -1,6 +1,7 @@
 """When runs start: coalesced, rated, each so often, again after a failure;
 never merged into one that is running."""
 import os
+import socket
 import time
 
 from harness import Daemon, wait_for
@@ -22,6 +23,8 @@ exec = /bin/sh -c 'echo "$(cat)" >> @DIR@/coalesce'
 
 [service rate]
 trigger = fifo:rate
+trigger = unix-dgram:@DIR@/rate-datagrams
+trigger = unix:@DIR@/rate-stream
 rate = 2/s burst=2
 exec = /bin/sh -c 'echo "$(cat)" >> @DIR@/rate'
 
@@ -60,6 +63,13 @@ def touch(path):
 
 
 with Daemon(CONF) as usher:
+    def trigger(number, datagram):
+        kind = socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM
+        with socket.socket(socket.AF_UNIX, kind) as sock:
+            sock.connect(f"{usher.dir}/rate-"
+                         f"{'datagrams' if datagram else 'stream'}")
+            sock.send(b"%d\n" % number)
+
     def fifo(name):
         return f"{usher.dir}/spool/{name}"
 
@@ -105,6 +115,15 @@ with Daemon(CONF) as usher:
     put(fifo("rate"), b"1\n2\n3\n4\n")
     wait_for(lambda: ran("rate") == ["1", "2", "3", "4"])
     assert time.monotonic() - began >= 0.95, time.monotonic() - began
+
+    # So it is through every kind of door: nothing is refused.
+    began = time.monotonic()
+    for number in range(5, 11):
+        trigger(number, datagram=number % 2)
+    wait_for(lambda: len(ran("rate")) == 10)
+    assert sorted(ran("rate"), key=int) == [str(n) for n in range(1, 11)]
+    assert time.monotonic() - began >= 1.95, time.monotonic() - began
+    assert usher.service("rate")["refused"] == {}
 
     # Each so often.
     wait_for(lambda: len(ran("every")) >= 3)
