@@ -275,6 +275,8 @@ def control(lab):
     answers.sort()
     t.note = (f"An answer took {median(answers):.2f} ms, p99 "
               f"{answers[len(answers) * 99 // 100]:.2f} ms.")
+    t.bar("control: p99 of a hand-off beside that without",
+          median([a["p99"] / b["p99"] for a, b in zip(with_, without)]), 1.1)
     t.bar("control: failed hand-offs",
           sum(r["errors"] for r in with_ + without), 0, exact=True)
     return [t]
