@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define SLICE_US 1000
+#define SLICE_US 500
 
 struct service *parts_next(struct parts *p)
 {
