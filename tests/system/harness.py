@@ -38,6 +38,9 @@ BUILD = os.environ.get("USHER_BUILD") or next(
      if os.access(os.path.join(d, "usher"), os.X_OK)), TOP)
 BINARY = os.environ.get("USHER_BINARY", os.path.join(BUILD, "usher"))
 PYTHON = "/usr/bin/python3"
+# A callback of a debug build that takes longer fails the test (microseconds);
+# what it takes is told at log_level = debug, so tests that count lines fail.
+SLOW_US = int(os.environ.get("USHER_SLOW_US") or 0)
 DEADLINE = 20.0         # for what takes milliseconds on an idle machine
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -283,6 +286,7 @@ class Daemon:
         ours = {"control": f"unix:{self.control}",
                 "spool": f"{self.dir}/spool",
                 "log": "stderr",
+                **({"log_level": "debug"} if SLOW_US else {}),
                 "shutdown_timeout": "10s"}
         section = re.search(r"^\[usher\]\n((?:(?!\[).*\n?)*)", text, re.M)
         lines = "".join(f"{key} = {value}\n" for key, value in ours.items()
@@ -434,7 +438,7 @@ class Daemon:
             problems.append(str(failure))
         finally:
             self.end_badly()
-            problems += self.sanitizer_reports()
+            problems += self.sanitizer_reports() + self.slow_callbacks()
             if self.notify:
                 self.notify.close()
             failed = problems or (error is not None and
@@ -528,6 +532,11 @@ class Daemon:
         if found:
             problems.append(found.group(0))
         return problems
+
+    def slow_callbacks(self):
+        return [f"a callback was slow: {what}" for what, us in re.findall(
+            r"loop: (\S.* took (\d+) us .*)", self.log)
+                if 0 < SLOW_US < int(us)]
 
     # - what usher says -
 
