@@ -293,12 +293,31 @@ static int write_pid_file(struct daemon *d, const char *path)
 	return 0;
 }
 
+/* What a file that is wrong elsewhere says of the control socket. */
+static char *peek_control(const char *path)
+{
+	FILE *f = path ? fopen(path, "re") : NULL;
+	char line[512], found[256] = "", section[32] = "";
+
+	while (f && fgets(line, sizeof(line), f)) {
+		sscanf(line, " [%31[^]\n]", section);
+		if (strcmp(section, "usher") == 0)
+			sscanf(line, " control = unix:%255[^ \t\n]", found);
+	}
+	if (f)
+		fclose(f);
+	return *found == '/' ? xstrdup(found) : NULL;
+}
+
 static const char *control_path(const struct daemon *d, char **own)
 {
 	CLEANUP(freep) char *runtime = NULL;
 
 	if (d->conf)
 		return d->conf->control.path;
+	*own = peek_control(d->options->source.path);
+	if (*own)
+		return *own;
 	runtime = serve_runtime();
 	*own = xasprintf("%s/control", runtime);
 	return *own;

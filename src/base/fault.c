@@ -13,9 +13,12 @@
 void fault_point(const char *name)
 {
 	static unsigned passed;
+	const char *always = getenv("USHER_CRASH_ALWAYS");
 	const char *at = getenv("USHER_CRASH_AT");
 	size_t n = at ? strcspn(at, "@") : 0;
 
+	if (always && strcmp(always, name) == 0)
+		raise(SIGKILL);
 	if (!at || strncmp(at, name, n) || name[n] || !record_globals() ||
 	    record_globals()->faulted ||
 	    (at[n] && ++passed < strtoul(at + n + 1, NULL, 10)))

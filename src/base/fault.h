@@ -2,7 +2,7 @@
  * fault - places where a debug build can be killed (USHER_CRASH_AT=name).
  *
  * Once in the life of a state: the process that goes on does not die there
- * again. Release builds have none of it.
+ * again, save by USHER_CRASH_ALWAYS=name. Release builds have none of it.
  */
 #ifndef USHER_BASE_FAULT_H
 #define USHER_BASE_FAULT_H

@@ -65,6 +65,7 @@ static struct {
 	uint32_t nbfree;
 	bool *btaken;		/* while taking over: of those below */
 	uint32_t claimable;
+	uint32_t found;		/* the last serial of another process, or 0 */
 } st;
 
 static uint32_t sum_words(const void *p, size_t bytes)
@@ -297,6 +298,7 @@ int record_adopt(const char **why)
 	}
 	free_lists();
 	st.claimable = st.h->buffers_high;
+	st.found = st.h->serial;
 	st.btaken = xcalloc(st.claimable + 1, sizeof(*st.btaken));
 	return plug_roles();
 }
@@ -455,6 +457,11 @@ int record_next(enum record_kind kind, int from)
 		    (kind == RECORD_NONE || records()[i].kind == kind))
 			return (int)i;
 	return -1;
+}
+
+bool record_is_old(int index)
+{
+	return st.found && (int32_t)(record_at(index)->serial - st.found) <= 0;
 }
 
 uint32_t record_count(void)

@@ -181,6 +181,9 @@ void record_forget(int index);
  * it returned; -1 at the end. */
 int record_next(enum record_kind kind, int from);
 
+/* Was it there before this process took over? */
+bool record_is_old(int index);
+
 /* How many are in use, and may be. */
 uint32_t record_count(void);
 uint32_t record_max(void);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "inlet/admit.h"
@@ -267,6 +268,9 @@ static void revive_one(struct usher *u, int i,
 	struct record copy = *r;
 	bool kept;
 
+	if (r->kind == RECORD_RELAY)
+		FAULT("record-hung");
+
 	if (is_control(r))
 		kept = control(u, i) == 0;
 	else if (r->kind == RECORD_FLOW)
@@ -331,7 +335,8 @@ void revive_records(struct usher *u, int (*control)(struct usher *u, int i),
 
 	*out = (struct revived){ 0 };
 	for (int i = -1; (i = record_next(RECORD_WATCH, i)) >= 0;)
-		record_close(i);	/* each part opens its own anew */
+		if (record_is_old(i))
+			record_close(i);	/* each part opens its own */
 	collect_strays();
 	list = in_order(&n);
 	for (size_t i = 0; i < n; i++)

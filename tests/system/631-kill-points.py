@@ -20,7 +20,7 @@ LATER = {"record-filled": 300, "record-committed": 300,
 TAKING = {"state-mapped", "revived", "taken-ready", "taken-resumed",
           "taken-turn", "taken-dismissed", "taken-keeper"}
 # In an upgrade, or where a supervisor starts usher: 621, 640.
-ELSEWHERE = {"rehearse", "upgrade-handed", "upgrade-ready", "received"}
+ELSEWHERE = {"record-hung", "rehearse", "upgrade-handed", "upgrade-ready", "received"}
 
 
 def marks():
