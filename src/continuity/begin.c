@@ -9,12 +9,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <linux/close_range.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -25,6 +27,7 @@
 #include "inlet/listener.h"
 
 #define TRIES 3
+#define LEAVE_MS 1000
 #define CONF_TEXT "configuration"
 
 static int table_size(void)
@@ -87,6 +90,21 @@ static bool map(char **why)
 	return true;
 }
 
+/* A state that can't be used: its keeper would hold locks and doors for ever,
+ * and so would we. */
+static bool leave(void)
+{
+	for (int role = ROLE_KEEPER0; role <= ROLE_KEEPER1; role++) {
+		struct pollfd p = { role, POLLIN, 0 };
+
+		if (syscall(SYS_pidfd_send_signal, role, SIGKILL, NULL, 0) == 0)
+			poll(&p, 1, LEAVE_MS);
+	}
+	close_range(ROLE_STATE, (unsigned)(table_size() - TAKEOVER_ASIDE) - 1,
+		    0);
+	return false;
+}
+
 /* What a socket unit gives is given to each usher that it starts: kept aside
  * for what a changed file wants of it. */
 static int take_over(int sock)
@@ -110,9 +128,9 @@ static bool from_store(char **why)
 	if (r < 0) {
 		*why = xasprintf("the keeper did not answer: %s; beginning "
 				 "anew", strerror(-r));
-		return false;
+		return leave();
 	}
-	return map(why);
+	return map(why) || leave();
 }
 
 bool begin_holder_dead(const char *control)
@@ -148,9 +166,9 @@ static bool from_keeper(const char *control, char **why)
 	if (r < 0) {
 		*why = xasprintf("the keeper at %s did not answer: %s; "
 				 "beginning anew", control, strerror(-r));
-		return false;
+		return leave();
 	}
-	return map(why);
+	return map(why) || leave();
 }
 
 enum begin_how begin_find(bool carry, const char *control, char **why)
