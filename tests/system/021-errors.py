@@ -55,7 +55,8 @@ one_mistake(SECTION.replace("/bin/cat", "gunicorn shop:app"),
             f"{gunicorn} is on PATH; the program and its arguments")
 one_mistake(SECTION.replace("/bin/cat", "no-such-program"),
             f"{FILE}:3: [service shop] exec: 'no-such-program' has no absolute "
-            "path; the program and its arguments")
+            "path, and nothing of that name is on PATH; the program and its "
+            "arguments")
 one_mistake(SECTION + "user = no-such-user\n",
             f"{FILE}:4: [service shop] user: unknown user 'no-such-user'; "
             "getent passwd lists them")

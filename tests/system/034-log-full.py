@@ -77,7 +77,10 @@ s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 os.makedirs(os.path.dirname(sys.argv[1]), exist_ok=True)
 s.bind(sys.argv[1])
 s.set_inheritable(True)
-if os.fork() == 0:
+child = os.fork()
+if child == 0:
+    if os.fork():
+        os._exit(0)     # nobody that usher would have to reap
     import time
     while not os.path.exists(sys.argv[2] + "/read"):
         time.sleep(0.05)
@@ -87,6 +90,7 @@ if os.fork() == 0:
         if b"could not be written" in data:
             open(sys.argv[2] + "/told", "wb").write(data)
             os._exit(0)
+os.waitpid(child, 0)
 s.close()
 os.execv(sys.argv[3], sys.argv[3:])
 ' @SOCKET@ @DIR@ @BUILD@/usher serve -c @DIR@/usher.ini
