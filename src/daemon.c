@@ -45,6 +45,7 @@ struct daemon {
 	struct usher u;
 	const struct daemon_options *options;
 	struct conf *conf;	/* in force when it began */
+	char *control;		/* of a wrong file, where that is right */
 	bool conf_differs;	/* the file says something else: reload */
 	enum begin_how how;
 	struct revived revived;
@@ -223,6 +224,7 @@ static int load(struct daemon *d)
 	if (r == 0)
 		open_log(d->conf);
 	print_report(&report);
+	d->control = TAKE(report.control);
 	conf_report_free(&report);
 	return r < 0 ? EX_CONFIG : 0;
 }
@@ -293,31 +295,12 @@ static int write_pid_file(struct daemon *d, const char *path)
 	return 0;
 }
 
-/* What a file that is wrong elsewhere says of the control socket. */
-static char *peek_control(const char *path)
-{
-	FILE *f = path ? fopen(path, "re") : NULL;
-	char line[512], found[256] = "", section[32] = "";
-
-	while (f && fgets(line, sizeof(line), f)) {
-		sscanf(line, " [%31[^]\n]", section);
-		if (strcmp(section, "usher") == 0)
-			sscanf(line, " control = unix:%255[^ \t\n]", found);
-	}
-	if (f)
-		fclose(f);
-	return *found == '/' ? xstrdup(found) : NULL;
-}
-
 static const char *control_path(const struct daemon *d, char **own)
 {
 	CLEANUP(freep) char *runtime = NULL;
 
-	if (d->conf)
-		return d->conf->control.path;
-	*own = peek_control(d->options->source.path);
-	if (*own)
-		return *own;
+	if (d->conf || d->control)
+		return d->conf ? d->conf->control.path : d->control;
 	runtime = serve_runtime();
 	*own = xasprintf("%s/control", runtime);
 	return *own;
@@ -565,6 +548,7 @@ static void close_house(struct daemon *d)
 		unlink(d->conf->pid_file);
 	fd_closep(&d->pid_fd);
 	conf_unref(&d->conf);
+	free(d->control);
 	log_close();
 }
 

@@ -64,4 +64,5 @@ void conf_report_free(struct conf_report *r)
 {
 	strv_free(&r->errors);
 	strv_free(&r->notes);
+	free(TAKE(r->control));
 }

@@ -247,6 +247,8 @@ struct conf {
 struct conf_report {
 	struct strv errors;
 	struct strv notes;	/* warnings: defaults that can't act ... */
+	char *control;		/* of a refused file: the control socket's
+				 * path where that much is right, or NULL */
 };
 void conf_report_free(struct conf_report *r);
 

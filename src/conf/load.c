@@ -339,6 +339,8 @@ int conf_load(const struct conf_source *src, struct conf **out,
 		r = -EINVAL;
 	if (r == 0)
 		*out = TAKE(l.conf);
+	else if (l.conf->control.path)
+		rep->control = xstrdup(l.conf->control.path);
 	load_close(&l);
 	return r;
 }
