@@ -80,7 +80,7 @@ static void result(const struct check *check, const struct conf *c,
 	FILE *out = check->effective || !c ? stderr : stdout;
 	char services[40], mistakes[40], notes[40];
 
-	plural(mistakes, sizeof(mistakes), report->errors.n, "mistake");
+	plural(mistakes, sizeof(mistakes), report->nerrors, "mistake");
 	plural(notes, sizeof(notes), report->notes.n, "note");
 	if (!c) {
 		fprintf(out, "%s: %s\n", check->path, mistakes);

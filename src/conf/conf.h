@@ -244,8 +244,11 @@ struct conf {
 };
 
 /* Every mistake and note, a line each: "FILE:LINE: [section] key: ...". */
+#define CONF_ERRORS_MOST 100
+
 struct conf_report {
-	struct strv errors;
+	struct strv errors;	/* CONF_ERRORS_MOST, then "and N more" */
+	size_t nerrors;		/* of all of them */
 	struct strv notes;	/* warnings: defaults that can't act ... */
 	char *control;		/* of a refused file: the control socket's
 				 * path where that much is right, or NULL */

@@ -110,15 +110,6 @@ static void s_words(struct pair *p, const char *key, struct unit_entry *e)
 	strv_free(&w);
 }
 
-/* "-" before a path: it may be missing. */
-static void s_env_file(struct pair *p, const char *key, struct unit_entry *e)
-{
-	if (*e->value == '-')
-		import_missed(p->im, e->at, "%s=%s: the file must be there",
-			      e->key, e->value);
-	import_set(p->im, key, "%s", e->value + (*e->value == '-'));
-}
-
 static void s_type(struct pair *p, const char *key, struct unit_entry *e)
 {
 	(void)key;
@@ -153,7 +144,7 @@ static const struct {
 	{ "LimitNPROC", "limit_nproc", s_plain },
 	{ "NoNewPrivileges", "no_new_privileges", s_bool },
 	{ "Environment", "environment", s_words },
-	{ "EnvironmentFile", "environment_file", s_env_file },
+	{ "EnvironmentFile", "environment_file", s_plain },
 	{ "PassEnvironment", "pass_environment", s_plain },
 	{ "KillSignal", "stop_signal", s_plain },
 	{ "TimeoutStartSec", "start_timeout", s_worker_time },

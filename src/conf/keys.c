@@ -282,7 +282,7 @@ const struct key service_keys[] = {
 	KEY("environment", T_ASSIGN, environment, NULL, WORKER, CONF_WORKERS,
 	    "NAME=VALUE words for the program", MANY),
 	KEY("environment_file", T_PATHS, environment_file, NULL, WORKER,
-	    CONF_WORKERS, "a file of NAME=VALUE lines", MANY),
+	    CONF_WORKERS, "a file of NAME=VALUE lines; -/PATH: it may be missing", MANY),
 	KEY("pass_environment", T_NAMES, pass_environment, NULL, WORKER,
 	    CONF_WORKERS,
 	    "what of usher's own is passed on beside PATH, LANG and TZ", MANY),

@@ -377,7 +377,8 @@ int parse_paths(const struct key *k, void *base, const char *text,
 		const struct value_in *in, char **why)
 {
 	(void)in;
-	if (*text != '/') {
+	/* '-': it may be missing. */
+	if (text[*text == '-'] != '/') {
 		*why = xasprintf("'%s' is no absolute path", text);
 		return -EINVAL;
 	}

@@ -106,9 +106,17 @@ static void report(struct load *l, struct conf_report *out)
 			file_number(l, l->told[i].where.file), &l->told[i],
 		};
 	qsort(v, l->ntold, sizeof(*v), in_order);
-	for (size_t i = 0; i < l->ntold; i++)
-		strv_push(v[i].told->note ? &out->notes : &out->errors,
-			  v[i].told->text);
+	for (size_t i = 0; i < l->ntold; i++) {
+		if (v[i].told->note)
+			strv_push(&out->notes, v[i].told->text);
+		else if (out->nerrors++ < CONF_ERRORS_MOST)
+			strv_push(&out->errors, v[i].told->text);
+		else
+			free(v[i].told->text);
+	}
+	if (out->nerrors > CONF_ERRORS_MOST)
+		strv_pushf(&out->errors, "and %zu more",
+			   out->nerrors - CONF_ERRORS_MOST);
 }
 
 /* --- [usher] ------------------------------------------------------------- */
@@ -248,8 +256,7 @@ static void make_services(struct load *l)
 		TAILQ_INSERT_TAIL(&l->conf->services, s, entry);
 		names_put(l->conf->names, s->name, s);
 		l->conf->nservices++;
-		if (l->nerrors == errors)
-			service_world(l, s);
+		service_world(l, s, l->nerrors == errors);
 	}
 	service_maker_close(&m);
 }

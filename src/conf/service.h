@@ -26,7 +26,9 @@ void service_maker_close(struct service_maker *m);
 
 void conf_service_free(struct conf_service *s);
 
-/* Whether the world has what S names; looks hosts up. service_world.c */
-void service_world(struct load *l, struct conf_service *s);
+/* Whether the world has what S names; looks hosts up. SOUND: its own values
+ * are right, so that it is known what kind of doors it may have; else the
+ * rest is looked at all the same. service_world.c */
+void service_world(struct load *l, struct conf_service *s, bool sound);
 
 #endif

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "conf/derive.h"
 #include "conf/service.h"
@@ -68,18 +69,29 @@ static const char *unfit_relay(const struct addr *a)
 	return NULL;
 }
 
+/* Does the world have the user, or the group, NAME? NULL: nothing named. */
+static bool is_known(struct load *l, const char *user, const char *group)
+{
+	const struct child_user *u;
+	const char *missing = NULL;
+
+	return (!user && !group) ||
+	       world_user(&l->world, user, group, &u, &missing) == 0;
+}
+
+/* One by one: an unknown user does not hide an unknown group. */
 static void check_owner(struct load *l, const struct conf_service *s,
 			const char *key, const struct conf_addr *a)
 {
 	const struct addr_options *o = &a->addr.opt;
-	const struct child_user *u;
-	const char *missing = NULL;
 
-	if ((o->owner || o->group) &&
-	    world_user(&l->world, o->owner, o->group, &u, &missing) < 0)
+	if (!is_known(l, o->owner, NULL))
 		load_missing(l, a->where, s->title, key,
-			     "unknown %s '%s' in %s", missing == o->group
-				     ? "group" : "user", missing,
+			     "unknown user '%s' in %s", o->owner,
+			     a->addr.text);
+	if (!is_known(l, NULL, o->group))
+		load_missing(l, a->where, s->title, key,
+			     "unknown group '%s' in %s", o->group,
 			     a->addr.text);
 }
 
@@ -136,7 +148,7 @@ static void note_port(struct load *l, const struct conf_service *s,
 }
 
 static void check_addrs(struct load *l, struct conf_service *s,
-			const char *key, struct conf_addrs *list)
+			const char *key, struct conf_addrs *list, bool sound)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		struct conf_addr *a = &list->v[i];
@@ -144,7 +156,7 @@ static void check_addrs(struct load *l, struct conf_service *s,
 		const char *why = upstream ? unfit_relay(&a->addr)
 				  : list == &s->trigger
 					  ? unfit_trigger(&a->addr)
-					  : unfit_listen(s, &a->addr);
+				  : sound ? unfit_listen(s, &a->addr) : NULL;
 
 		if (!why && !upstream && a->addr.opt.source)
 			why = "source= is an option of upstreams";
@@ -199,6 +211,16 @@ static bool check_directory(struct load *l, struct conf_service *s,
 /* Nobody: who a worker would be if it were started all the same. */
 #define NOBODY 65534
 
+static void unknown(struct load *l, struct conf_service *s, const char *key,
+		    const char *name)
+{
+	load_missing(l, where(s, key), s->title, key,
+		     "unknown %s '%s'; getent %s lists them", key, name,
+		     strcmp(key, "user") == 0 ? "passwd" : "group");
+	if (!s->broken)
+		s->broken = xasprintf("unknown %s '%s'", key, name);
+}
+
 static void check_user(struct load *l, struct conf_service *s)
 {
 	const struct child_user *u;
@@ -221,15 +243,36 @@ static void check_user(struct load *l, struct conf_service *s)
 				     s->user ? s->user : s->group);
 		return;
 	}
-	if (s->user && missing && strcmp(missing, s->user) != 0)
-		key = "group";
-	load_missing(l, where(s, key), s->title, key,
-		     "unknown %s '%s'; getent %s lists them", key, missing,
-		     strcmp(key, "user") == 0 ? "passwd" : "group");
-	s->broken = xasprintf("unknown %s '%s'", key, missing);
+	if (!is_known(l, s->user, NULL))
+		unknown(l, s, "user", s->user);
+	if (!is_known(l, NULL, s->group))
+		unknown(l, s, "group", s->group);
+	if (!s->broken)		/* both are there, yet together they fail */
+		unknown(l, s, key, missing ?: s->user ?: s->group);
 	s->who.identity = (struct child_identity){
 		.set_user = true, .uid = NOBODY, .gid = NOBODY,
 	};
+}
+
+/* Read at each start, outside of root. A leading '-' lets it be missing. */
+static void check_env_files(struct load *l, struct conf_service *s)
+{
+	struct conf_where at = where(s, "environment_file");
+
+	for (size_t i = 0; i < s->environment_file.n; i++) {
+		const char *path = s->environment_file.v[i];
+		struct stat st;
+
+		if (*path == '-')
+			continue;
+		if (access(path, R_OK) < 0)
+			load_missing(l, at, s->title, "environment_file",
+				     "%s: %s; a '-' before the path lets it "
+				     "be missing", path, strerror(errno));
+		else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+			load_missing(l, at, s->title, "environment_file",
+				     "%s is a directory", path);
+	}
 }
 
 static void check_surroundings(struct load *l, struct conf_service *s)
@@ -240,6 +283,8 @@ static void check_surroundings(struct load *l, struct conf_service *s)
 		load_missing(l, where(s, "root"), s->title, "root",
 			     "usher may not change a root directory; it runs "
 			     "without CAP_SYS_CHROOT");
+	if (!s->root && derive_is_set(s, "root"))
+		return;		/* a wrong one: nobody knows what is inside */
 	if (!check_directory(l, s, "root", s->root))
 		return;		/* what is inside can't be there either */
 	check_program(l, s);
@@ -249,15 +294,16 @@ static void check_surroundings(struct load *l, struct conf_service *s)
 	check_directory(l, s, "directory", inside);
 }
 
-void service_world(struct load *l, struct conf_service *s)
+void service_world(struct load *l, struct conf_service *s, bool sound)
 {
-	check_addrs(l, s, "listen", &s->listen);
-	check_addrs(l, s, "trigger", &s->trigger);
-	check_addrs(l, s, "relay", &s->relay);
+	check_addrs(l, s, "listen", &s->listen, sound);
+	check_addrs(l, s, "trigger", &s->trigger, sound);
+	check_addrs(l, s, "relay", &s->relay, sound);
 	if (s->ready.kind == READY_PROBE && s->ready.probe.text)
 		resolve(l, s, "ready", where(s, "ready"), &s->ready.probe,
 			false);
 	s->who.identity.no_new_privs = s->no_new_privileges;
 	check_surroundings(l, s);
+	check_env_files(l, s);
 	check_user(l, s);
 }

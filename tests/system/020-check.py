@@ -86,6 +86,8 @@ assert errors.splitlines() == [
     "'listen = tcp:*:8080'",
     f"{wrong}:3: [service shop] exec: 'gunicorn' has no path; {gunicorn} is "
     "on PATH; the program and its arguments",
+    f"{wrong}:5: [service shop] user: unknown user 'no-such-user'; getent "
+    "passwd lists them",
     f"{wrong}:6: [service shop] settle: '30' has no unit; write 30s, 30ms, "
     "30min, 30h or 30d; how long new workers must live before the old go",
     f"{wrong}:12: [service other] max_connections: cannot act here: under "
@@ -97,8 +99,49 @@ assert errors.splitlines() == [
     f"note: {main}:5: [defaults] idle_timeout: does not act in echo, third: a "
     "builtin starts no program and takes no triggers; it acts in: pass, "
     "share, exec with relay",
-    f"{main}: 5 mistakes",
+    f"{main}: 6 mistakes",
 ], errors
+
+# No mistake hides another, whatever its kind: a value, a quote, a user beside
+# a group, an owner, a directory, a file, a door given twice.
+many = write("many.ini", f"""[service a]
+listen = unix:{DIR}/a owner=nobdy group=nogrp
+exec = "/bin/cat
+user = nobdy
+group = nogrp
+directory = {DIR}/nowhere
+environment_file = {DIR}/lost.env
+environment_file = -{DIR}/may-be-lost.env
+umask = 99
+
+[service b]
+listen = unix:{DIR}/a
+exec = {DIR}/nothing
+max_connections = x
+""")
+status, out, errors = check(many)
+assert (status, out) == (1, ""), (status, out)
+for line, text in (
+        (2, "[service a] listen: unknown user 'nobdy' in "),
+        (2, "[service a] listen: unknown group 'nogrp' in "),
+        (3, "[service a] exec: a quote without its end"),
+        (4, "[service a] user: unknown user 'nobdy'"),
+        (5, "[service a] group: unknown group 'nogrp'"),
+        (6, f"[service a] directory: {DIR}/nowhere: No such file"),
+        (7, f"[service a] environment_file: {DIR}/lost.env: No such file"),
+        (9, "[service a] umask: "),
+        (12, f"[service b] listen: unix:{DIR}/a is a door of service a too"),
+        (13, f"[service b] exec: {DIR}/nothing: No such file"),
+        (14, "[service b] max_connections: ")):
+    assert f"{many}:{line}: {text}" in errors, (line, text, errors)
+assert errors.endswith(f"{many}: 11 mistakes\n"), errors
+
+# At most a hundred of them are told, and all are counted.
+lots = write("lots.ini", "[usher]\n" + "nonsense = 1\n" * 250)
+status, _, errors = check(lots)
+assert errors.splitlines()[99:] == [
+    f"{lots}:101: [usher] nonsense: unknown key; usher.ini(5) lists them",
+    "and 150 more", f"{lots}: 250 mistakes"], errors.splitlines()[99:]
 
 # The daemon says the same, and that the configuration is wrong.
 status, _, errors = usher("serve", "-c", main)

@@ -124,7 +124,7 @@ static const struct row {
 	{ "no_new_privileges", "ctpsx", "", "yes", "x" },
 	{ "environment", "ctpsx", "", "A=1|A=1 B=2|'A=b c' D=|A=\\x3b",
 	  "A|1A=2|A=1 b|'A=1" },
-	{ "environment_file", "ctpsx", "", "/etc/default/x", "x" },
+	{ "environment_file", "ctpsx", "", "-/etc/default/x", "x" },
 	{ "pass_environment", "ctpsx", "", "HOME|PATH HOME", "A=1|a-b" },
 	{ "output", "ctpsx", "", "null|log|inherit", "file|2" },
 	{ "trigger_max", "tp", "", "1K|16000|1", "0|16001|x" },

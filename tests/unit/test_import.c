@@ -127,10 +127,9 @@ static const struct row rows[] = {
 	  "RuntimeDirectory=sshd\n",
 	  "[service ssh]\nlisten = tcp:*:22\nexec = /bin/cat -i $OPTS\n"
 	  "handoff = spawn\nprotocol = inetd\nmax_connections = 64\n"
-	  "on_full = refuse\nenvironment_file = /etc/default/ssh\n\n",
+	  "on_full = refuse\nenvironment_file = -/etc/default/ssh\n\n",
 	  "ssh@.service:4: ExecStart: $OPTS stays as it is written, usher "
-	  "knows no % and $\nssh@.service:6: EnvironmentFile=-/etc/default/"
-	  "ssh: the file must be there\nssh@.service:7: RuntimeDirectory=sshd\n", true },
+	  "knows no % and $\nssh@.service:7: RuntimeDirectory=sshd\n", true },
 	{ import_systemd, "app.socket",
 	  "[Socket]\nListenStream=/run/app.sock\nSocketMode=0660\n"
 	  "SocketUser=nobody\nListenStream=[::1]:8000\nNoDelay=yes\n",
