@@ -306,6 +306,21 @@ static const char *control_path(const struct daemon *d, char **own)
 	return *own;
 }
 
+/* WHY the control socket can't be had, by its key and with a cure. */
+static void tell_control(const struct daemon *d, const char *why)
+{
+	const struct conf *c = d->conf;
+	const struct conf_where *at = conf_usher_where(c, "control");
+
+	if (at)
+		log_error("%s:%u: [usher] control: %s", at->file, at->line,
+			  why);
+	else
+		log_error("%s (where it is by default; [usher] control = "
+			  "unix:/PATH in %s says another place)", why,
+			  c->path);
+}
+
 /* From nothing, or from where another usher ended. */
 static int begin(struct daemon *d)
 {
@@ -326,7 +341,7 @@ static int begin(struct daemon *d)
 		return EX_CONFIG;
 	free(TAKE(why));
 	if (control_lock(&d->conf->control, &why) < 0) {
-		log_error("%s", why);
+		tell_control(d, why);
 		return 1;
 	}
 	return 0;
@@ -453,7 +468,7 @@ static int open_control(struct daemon *d)
 
 	if (control_open(&d->u, &why) == 0)
 		return 0;
-	log_error("%s", why);
+	tell_control(d, why);
 	return 1;
 }
 

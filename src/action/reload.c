@@ -16,6 +16,7 @@
 #include "base/net.h"
 #include "base/offload.h"
 #include "inlet/admit.h"
+#include "inlet/beside.h"
 #include "inlet/listener.h"
 #include "trigger/trigger.h"
 
@@ -110,6 +111,32 @@ static void unstage(struct step *st)
 		doors_close(ep);
 	free(st->staging->degraded);
 	free(TAKE(st->staging));
+}
+
+static bool wanted_by(const struct conf_service *cs, const struct endpoint *ep)
+{
+	const struct conf_addrs *list =
+		ep->use == USE_LISTEN ? &cs->listen : &cs->trigger;
+
+	for (size_t i = 0; cs->enabled && i < list->n; i++)
+		if (addr_same(&list->v[i].addr, &ep->addr))
+			return true;
+	return false;
+}
+
+/* Doors that no service of the new file has make room for those that it has
+ * (tcp:127.0.0.1:80 becomes tcp:*:80): they are closed at commit. */
+static void mark_yielding(struct reload *r)
+{
+	struct service *s;
+	struct endpoint *ep;
+
+	TAILQ_FOREACH(s, &r->u->services, entry)
+		TAILQ_FOREACH(ep, &s->endpoints, entry) {
+			ep->yields = !ep->adopted || s->retiring;
+			for (size_t i = 0; ep->yields && i < r->n; i++)
+				ep->yields = !wanted_by(r->steps[i].cs, ep);
+		}
 }
 
 static int prepare_list(struct reload *r, struct step *st,
@@ -426,15 +453,19 @@ static void go_on(void *arg)
 		return;
 	}
 	plan(r);
+	mark_yielding(r);
 	for (size_t i = 0; i < r->n && r->result == 0; i++)
 		r->result = prepare_step(r, &r->steps[i], &why);
 	if (r->result < 0) {
 		for (size_t i = 0; i < r->n; i++)
 			unstage(&r->steps[i]);
+		beside_end(r->u);
 		answer(r, r->result, why);
 		return;
 	}
+	beside_deafen(r->u);
 	commit(r);
+	beside_end(r->u);
 	log_notice("reloaded: %zu services, %zu new, %zu changed, %zu gone",
 		   r->conf->nservices, r->opened, r->changed, r->closed);
 	roll_changed(r);

@@ -34,6 +34,12 @@ struct net_note {
  */
 int net_listen(const struct addr *a, const struct addr_name *name,
 	       const struct net_note *note);
+/* The same for TCP and UDP, beside sockets of our own that overlap NAME: on
+ * those net_share_port is on, and they are closed next. */
+int net_listen_beside(const struct addr *a, const struct addr_name *name,
+		      const struct net_note *note);
+/* May this user bind more sockets where FD is bound? */
+void net_share_port(int fd, bool on);
 
 /* Sets those options of A that a live socket can change (backlog, buffers,
  * nodelay, keepalive, defer, mode, owner); what is unset goes back to its

@@ -171,24 +171,36 @@ static int open_path(int fd, const struct addr *a,
 	return r;
 }
 
+void net_share_port(int fd, bool on)
+{
+	int value = on;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof(value));
+}
+
 static int open_plain(int fd, const struct addr *a,
 		      const struct addr_name *name,
-		      const struct net_note *note)
+		      const struct net_note *note, bool beside)
 {
-	int on = 1;
+	int on = 1, r;
 
 	/* Else a restart waits for the last connections' TIME_WAIT. */
 	if (a->kind == ADDR_TCP && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR,
 					      &on, sizeof(on)) < 0)
 		return -errno;
 	net_options_bind(fd, a, name->u.sa.sa_family, note);
+	if (beside)
+		net_share_port(fd, true);
 	if (bind(fd, &name->u.sa, name->len) < 0)
 		return -errno;
-	return listen_if_stream(fd, a, note);
+	r = listen_if_stream(fd, a, note);
+	if (beside)
+		net_share_port(fd, false);
+	return r;
 }
 
 static int open_one(const struct addr *a, const struct addr_name *name,
-		    const struct net_note *note)
+		    const struct net_note *note, bool beside)
 {
 	CLEANUP(fd_closep) int fd = socket(name->u.sa.sa_family,
 					   addr_socktype(a->kind) |
@@ -201,23 +213,23 @@ static int open_one(const struct addr *a, const struct addr_name *name,
 	if (addr_is_unix(a->kind) && a->path[0] == '/')
 		r = open_path(fd, a, name, note);
 	else
-		r = open_plain(fd, a, name, note);
+		r = open_plain(fd, a, name, note, beside);
 	return r < 0 ? r : net_raise(fd_take(&fd));
 }
 
 /* All addresses, on a machine without IPv6. */
 static int open_all4(const struct addr *a, const struct addr_name *name,
-		     const struct net_note *note)
+		     const struct net_note *note, bool beside)
 {
 	struct addr_name all = { .len = sizeof(all.u.in) };
 
 	all.u.in.sin_family = AF_INET;
 	all.u.in.sin_port = name->u.in6.sin6_port;
-	return open_one(a, &all, note);
+	return open_one(a, &all, note, beside);
 }
 
-int net_listen(const struct addr *a, const struct addr_name *name,
-	       const struct net_note *note)
+static int open_any(const struct addr *a, const struct addr_name *name,
+		    const struct net_note *note, bool beside)
 {
 	bool dual = (a->kind == ADDR_TCP || a->kind == ADDR_UDP) && !a->host &&
 		    a->family == AF_UNSPEC && a->opt.v6only != ADDR_YES;
@@ -225,8 +237,20 @@ int net_listen(const struct addr *a, const struct addr_name *name,
 
 	if (a->kind == ADDR_FIFO || a->kind == ADDR_FD)
 		return -EINVAL;
-	r = open_one(a, name, note);
+	r = open_one(a, name, note, beside);
 	if (dual && (r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL))
-		r = open_all4(a, name, note);
+		r = open_all4(a, name, note, beside);
 	return r;
+}
+
+int net_listen(const struct addr *a, const struct addr_name *name,
+	       const struct net_note *note)
+{
+	return open_any(a, name, note, false);
+}
+
+int net_listen_beside(const struct addr *a, const struct addr_name *name,
+		      const struct net_note *note)
+{
+	return open_any(a, name, note, true);
 }

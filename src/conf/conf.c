@@ -4,6 +4,7 @@
 #include "conf/conf.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "conf/keys.h"
 #include "conf/names.h"
@@ -58,6 +59,15 @@ void conf_unref(struct conf **conf)
 	free(c->path);
 	free(c->set);
 	free(c);
+}
+
+const struct conf_where *conf_usher_where(const struct conf *c,
+					  const char *key)
+{
+	for (size_t i = 0; i < n_usher_keys; i++)
+		if (strcmp(usher_keys[i].name, key) == 0)
+			return c->set[i].file ? &c->set[i] : NULL;
+	return NULL;
 }
 
 void conf_report_free(struct conf_report *r)

@@ -273,6 +273,9 @@ struct conf *conf_ref(struct conf *c);
 void conf_unref(struct conf **c);
 
 struct conf_service *conf_find(struct conf *c, const char *name);
+/* Where [usher] sets KEY, or NULL: its default holds. */
+const struct conf_where *conf_usher_where(const struct conf *c,
+					  const char *key);
 
 /* The whole text of all files, as one that conf_load reads from text: what
  * the state keeps as the last good configuration. Allocated. When it is

@@ -117,7 +117,9 @@ static int try_lock(const char *path, const struct addr *a, char **why)
 
 	if (fd < 0) {
 		r = -errno;
-		*why = xasprintf("%s: %s", path, strerror(-r));
+		*why = xasprintf("%s: %s; usher makes it beside the socket, "
+				 "in a directory that it may write to", path,
+				 strerror(-r));
 		return r;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
@@ -184,8 +186,9 @@ static int open_door(const struct addr *a, char **why)
 	int record, fd = net_listen(a, &a->names[0], &n);
 
 	if (fd < 0) {
-		*why = xasprintf("control socket %s: %s", a->text,
-				 strerror(-fd));
+		*why = xasprintf("%s: %s; its directory must be one that "
+				 "usher may write to, and nothing else may "
+				 "be at its place", a->text, strerror(-fd));
 		return fd;
 	}
 	record = record_new(RECORD_DOOR, RECORD_NOBODY, USE_LISTEN);

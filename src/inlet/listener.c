@@ -18,6 +18,7 @@
 #include "base/net.h"
 #include "inlet/admit.h"
 #include "inlet/arrival.h"
+#include "inlet/beside.h"
 
 /* A burst, not a drain: the other descriptors want their turn. */
 #define ACCEPT_BURST 16
@@ -363,44 +364,18 @@ static void note(void *arg, const char *text)
 	service_log((struct service *)arg, LOG_LEVEL_WARNING, "%s", text);
 }
 
-static bool is_any(const struct addr_name *n)
-{
-	return n->u.sa.sa_family == AF_INET6
-		? IN6_IS_ADDR_UNSPECIFIED(&n->u.in6.sin6_addr)
-		: n->u.in.sin_addr.s_addr == 0;
-}
-
-/* A door of ours that leaves no room for NAME of A, or NULL. */
-static const struct endpoint *own_door(const struct usher *u,
-				       const struct addr *a,
-				       const struct addr_name *name)
-{
-	const struct service *s;
-	const struct endpoint *ep;
-
-	if (a->kind != ADDR_TCP && a->kind != ADDR_UDP)
-		return NULL;
-	TAILQ_FOREACH(s, &u->services, entry)
-		TAILQ_FOREACH(ep, &s->endpoints, entry)
-			if (ep->record >= 0 && ep->addr.kind == a->kind &&
-			    addr_port(&ep->name) == addr_port(name) &&
-			    (is_any(&ep->name) || is_any(name)))
-				return ep;
-	return NULL;
-}
-
 /* Half a sentence about why NAME of A can't be bound, with its cure. */
 static char *explain(const struct service *s, const struct addr *a,
 		     const struct addr_name *name, int error)
 {
 	const struct endpoint *own = error == -EADDRINUSE
-		? own_door(s->u, a, name) : NULL;
+		? beside_door(s->u, a, name) : NULL;
 	struct net_holder h;
 
 	if (own)
-		return xasprintf("%s: no room beside %s, a door of %s; reload "
-				 "without that one first", a->text,
-				 own->addr.text, own->service->name);
+		return xasprintf("%s: no room beside %s, a door of %s that "
+				 "stays; of two that overlap one must go",
+				 a->text, own->addr.text, own->service->name);
 	if (error == -EADDRINUSE && net_holder(a, name, &h))
 		return xasprintf("%s is held by %s (pid %d); 'usher adopt %s "
 				 "--pid %d --listen %s' takes it without "
@@ -489,12 +464,14 @@ static int take_given(const struct addr *a, const struct addr_name *name)
 	return fd_take(&given);
 }
 
-static int bind_one(const struct addr *addr, const struct addr_name *name,
-		    const struct net_note *n)
+static int bind_one(struct service *s, const struct addr *addr,
+		    const struct addr_name *name, const struct net_note *n)
 {
 	int fd = take_given(addr, name);
 
-	return fd >= 0 ? fd : net_listen(addr, name, n);
+	if (fd < 0)
+		fd = net_listen(addr, name, n);
+	return fd == -EADDRINUSE ? beside_listen(s->u, addr, name, n) : fd;
 }
 
 int listener_open(struct service *s, const struct addr *addr,
@@ -507,7 +484,7 @@ int listener_open(struct service *s, const struct addr *addr,
 		return open_inherited(s, addr, use, why);
 	for (size_t i = 0; i < addr->nnames; i++) {
 		bool had = given >= 0;
-		int fd = bind_one(addr, &addr->names[i], &n);
+		int fd = bind_one(s, addr, &addr->names[i], &n);
 		struct endpoint *ep = fd < 0 ? NULL
 				    : listener_adopt(s, fd, addr, use);
 

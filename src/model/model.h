@@ -197,6 +197,8 @@ struct endpoint {
 	bool adopted;		/* given by Adopt: the file does not name it */
 	bool foreign;		/* another program has the socket too, and may
 				 * make it blocking */
+	bool yields;		/* reload's: it is closed when all are open, */
+	bool yielded;		/* and another was bound beside it */
 	bool wildcard;		/* bound to all: ask getsockname a connection */
 	struct timer rest;
 	void *request;		/* inlet/request's own (USE_TRIGGER) */

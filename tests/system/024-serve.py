@@ -38,6 +38,14 @@ with tempfile.TemporaryDirectory(prefix="usher-serve-") as folder:
     assert status == 78 and file in errors, (status, errors)
     status, out, errors = usher("serve", "-c", file)
     assert status == 78 and file in errors, (status, errors)
+    # A place where no control socket can be: by its key, with a cure.
+    with open(file, "w", encoding="ascii") as f:
+        f.write("[usher]\ncontrol = unix:/etc/passwd/x\n")
+    status, _, errors = usher("serve", "-c", file)
+    assert status == 1 and (
+        f"{file}:2: [usher] control: /etc/passwd/x.lock: Not a directory; "
+        "usher makes it beside the socket, in a directory that it may write "
+        "to") in errors, (status, errors)
     with open(file, "w", encoding="ascii") as f:
         f.write("[service a]\nlisten = unix:/tmp/a\nbuiltin = echo\n")
     assert usher("serve", "-t", "-c", file) == (

@@ -1,0 +1,107 @@
+/*
+ * beside - a new door where an old one of ours is in the way; see beside.h.
+ *
+ * SO_REUSEPORT is on for both only while the new one is bound: the kernel
+ * looks at what the old socket says now, not at what it said when it was
+ * bound. Sockets of another user (inherited, adopted) never let it.
+ */
+#include "inlet/beside.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <string.h>
+
+static bool is_any(const struct addr_name *n)
+{
+	return n->u.sa.sa_family == AF_INET6
+		? IN6_IS_ADDR_UNSPECIFIED(&n->u.in6.sin6_addr)
+		: n->u.in.sin_addr.s_addr == 0;
+}
+
+static bool same_host(const struct addr_name *a, const struct addr_name *b)
+{
+	if (a->u.sa.sa_family != b->u.sa.sa_family)
+		return false;
+	return a->u.sa.sa_family == AF_INET6
+		? IN6_ARE_ADDR_EQUAL(&a->u.in6.sin6_addr, &b->u.in6.sin6_addr)
+		: a->u.in.sin_addr.s_addr == b->u.in.sin_addr.s_addr;
+}
+
+static bool in_the_way(const struct endpoint *ep, const struct addr *a,
+		       const struct addr_name *name)
+{
+	return ep->record >= 0 && ep->addr.kind == a->kind &&
+	       addr_port(&ep->name) == addr_port(name) &&
+	       (is_any(&ep->name) || is_any(name) ||
+		same_host(&ep->name, name));
+}
+
+const struct endpoint *beside_door(const struct usher *u, const struct addr *a,
+				   const struct addr_name *name)
+{
+	const struct endpoint *ep, *found = NULL;
+	const struct service *s;
+
+	if (a->kind != ADDR_TCP && a->kind != ADDR_UDP)
+		return NULL;
+	TAILQ_FOREACH(s, &u->services, entry)
+		TAILQ_FOREACH(ep, &s->endpoints, entry)
+			if (in_the_way(ep, a, name) && (!found || !ep->yields))
+				found = ep;
+	return found;
+}
+
+int beside_listen(const struct usher *u, const struct addr *a,
+		  const struct addr_name *name, const struct net_note *note)
+{
+	const struct endpoint *first = beside_door(u, a, name);
+	struct endpoint *ep;
+	struct service *s;
+
+	if (!first || !first->yields)
+		return -EADDRINUSE;
+	TAILQ_FOREACH(s, &u->services, entry)
+		TAILQ_FOREACH(ep, &s->endpoints, entry) {
+			if (!in_the_way(ep, a, name))
+				continue;
+			net_share_port(record_at(ep->record)->fd[0], true);
+			ep->yielded = true;
+		}
+	return net_listen_beside(a, name, note);
+}
+
+/* Without it a client whose handshake ends between the last accept and close
+ * is reset. */
+static void deafen(int fd)
+{
+	struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
+	const struct sock_fprog program = { .len = 1, .filter = &none };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program,
+			 sizeof(program));
+}
+
+void beside_deafen(const struct usher *u)
+{
+	const struct endpoint *ep;
+	const struct service *s;
+
+	TAILQ_FOREACH(s, &u->services, entry)
+		TAILQ_FOREACH(ep, &s->endpoints, entry)
+			if (ep->yielded && ep->addr.kind == ADDR_TCP)
+				deafen(record_at(ep->record)->fd[0]);
+}
+
+void beside_end(const struct usher *u)
+{
+	struct endpoint *ep;
+	struct service *s;
+
+	TAILQ_FOREACH(s, &u->services, entry)
+		TAILQ_FOREACH(ep, &s->endpoints, entry) {
+			if (ep->yielded)
+				net_share_port(record_at(ep->record)->fd[0],
+					       false);
+			ep->yields = ep->yielded = false;
+		}
+}
