@@ -12,7 +12,7 @@ timeout = 600
 MARK = re.compile(r'\bFAULT\("([\w-]+)"\)')
 # Each with how often it is to come by before.
 LATER = {"record-filled": 300, "record-committed": 300,
-         "record-ending": 300, "relay-read": 500, "relay-sent": 500,
+         "record-ending": 300, "relay-read": 10, "relay-sent": 10,
          "accepted": 50, "pass-hand": 50, "pass-handed": 50,
          "spawn-start": 30, "spawn-started": 30, "spawn-recorded": 30,
          "run-start": 20, "fifo-read": 20, "fifo-counted": 20}

@@ -427,7 +427,8 @@ class Daemon:
         """SIGTERM, as at the end of the block; returns the exit status."""
         if not self.exited():
             os.kill(self.pid, signal.SIGTERM)
-        return self.wait_exit(40)
+        # shutdown_timeout, then stop_timeout, and something to spare.
+        return self.wait_exit(60)
 
     def __exit__(self, kind, error, _trace):
         problems = []
