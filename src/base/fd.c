@@ -50,7 +50,9 @@ static int flag(int fd, int get, int set, int bit, bool on)
 
 int fd_nonblock(int fd, bool on)
 {
-	return flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on);
+	int word = on;
+
+	return ioctl(fd, FIONBIO, &word) < 0 ? -errno : 0;
 }
 
 int fd_cloexec(int fd, bool on)
