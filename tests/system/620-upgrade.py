@@ -5,6 +5,7 @@ from continuity_lib import EVERY, dose, settled, took, upgrades, warm
 from continuity_load import CONF, Load, summary
 
 timeout = 180
+full = 3600
 
 with Daemon(CONF % {"keeper": "yes"}, fds=False) as usher:
     pid = usher.pid

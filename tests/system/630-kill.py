@@ -2,11 +2,12 @@
 one, and nothing that was accepted, queued, relayed or triggered is lost."""
 import random
 
-from harness import Daemon, process_state, wait_for
+from harness import Daemon, process_state
 from continuity_lib import EVERY, dose, killed, pause, took, warm
 from continuity_load import CONF, Load, summary
 
 timeout = 180
+full = 3600
 
 with Daemon(CONF % {"keeper": "respawn"}, fds=False) as usher:
     warm(usher, *EVERY)
