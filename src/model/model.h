@@ -271,9 +271,6 @@ struct usher {
 	bool stopping;
 	int64_t rest_told;	/* ms: out of descriptors, last told */
 	bool workers_inherit_stdio;
-	int spare_outputs[64];	/* work/output's: pipes set aside */
-	uint32_t nspare, spare_unused;	/* ...: since the timer ran */
-	struct timer spare_timer;
 	struct service **by_slot;	/* slot_max() of them */
 	/* Upwards, set by who opens the house (daemon, tests): a state
 	 * changed (may be NULL), room again, all of a service has ended. */

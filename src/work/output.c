@@ -7,19 +7,11 @@
  *
  * A worker's children may hold its pipe after it has ended, and its service
  * may be gone by then, so a stream knows its service by slot and name only.
- *
- * A pipe costs a process of spawn a tenth of its start, so there one serves
- * again and again: we hold its writing end too, lend it, and set it aside
- * when the process has ended and nobody is left in its group; what lies there
- * unused is closed soon. Who left the
- * group and still writes is told under the pid of before while the pipe lies
- * aside, which ends its lending.
  */
 #include "work/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +24,6 @@
 /* What a dead worker may have left: a pipe full and what its kin add. */
 #define READ_LAST  (4 * 65536)
 #define LAST_LINE  512
-/* How often pipes are closed that were not lent since the last time. */
-#define SPARE_MS   500
 
 /* A buffer of the state: the last whole line, then the one being read. */
 struct lines {
@@ -233,30 +223,18 @@ struct stream {
 	bool ended;	/* the worker has ended; others may write on */
 };
 
-static void drop_buffer(struct output_data *d)
+static void end(struct stream *st)
 {
+	struct output_data *d = data_of(st->record);
+
 	if (d->buffer >= 0)
 		record_buffer_end(d->buffer);
 	d->buffer = -1;
-}
-
-static void end(struct stream *st)
-{
-	drop_buffer(data_of(st->record));
 	record_close(st->record);
 	free(st);
 }
 
-/* Lent no more: who still holds it may write until they end. */
-static void lend_no_more(int record)
-{
-	int fd = record_at(record)->fd[1];
-
-	record_at(record)->fd[1] = -1;
-	fd_closep(&fd);
-}
-
-static void tell_rest(struct stream *st)
+static void finish(struct stream *st)
 {
 	struct output_data *d = data_of(st->record);
 	struct log_about about = {
@@ -268,91 +246,7 @@ static void tell_rest(struct stream *st)
 	if (d->buffer >= 0 && d->len > 0)
 		tell(st->u, st->record);
 	tell_dropped(d, &about);
-}
-
-static void finish(struct stream *st)
-{
-	tell_rest(st);
 	end(st);
-}
-
-/* ---- pipes that serve again ---- */
-
-static bool take_spare(struct usher *u, uint32_t i)
-{
-	u->nspare--;
-	if (u->spare_unused > u->nspare)
-		u->spare_unused = u->nspare;
-	memmove(&u->spare_outputs[i], &u->spare_outputs[i + 1],
-		(u->nspare - i) * sizeof(u->spare_outputs[0]));
-	return true;
-}
-
-/* What lies aside is readable: somebody else has it still. */
-static bool was_spare(struct usher *u, int record)
-{
-	for (uint32_t i = 0; i < u->nspare; i++)
-		if (u->spare_outputs[i] == record)
-			return take_spare(u, i);
-	return false;
-}
-
-static int find_spare(struct service *s)
-{
-	struct usher *u = s->u;
-
-	for (uint32_t i = u->nspare; i-- > 0;) {
-		int record = u->spare_outputs[i];
-
-		if (record_at(record)->service == s->slot &&
-		    strcmp(data_of(record)->service, s->name) == 0) {
-			take_spare(u, i);
-			return record;
-		}
-	}
-	return -1;
-}
-
-static void close_oldest(struct usher *u)
-{
-	int record = u->spare_outputs[0];
-
-	take_spare(u, 0);
-	end(loop_arg(u->loop, record));
-}
-
-static void close_unused(void *arg)
-{
-	struct usher *u = arg;
-
-	for (uint32_t n = u->spare_unused; n > 0; n--)
-		close_oldest(u);
-	u->spare_unused = u->nspare;
-	if (u->nspare)
-		timer_set(u->loop, &u->spare_timer, SPARE_MS, close_unused, u);
-}
-
-static void set_aside(struct stream *st)
-{
-	struct usher *u = st->u;
-
-	if (u->nspare == ARRAY_SIZE(u->spare_outputs))
-		close_oldest(u);
-	if (!timer_is_set(&u->spare_timer)) {
-		u->spare_unused = 0;
-		timer_set(u->loop, &u->spare_timer, SPARE_MS, close_unused, u);
-	}
-	tell_rest(st);
-	drop_buffer(data_of(st->record));
-	u->spare_outputs[u->nspare++] = st->record;
-}
-
-/* Nobody of the process's group lives: it has been reaped. */
-static bool group_is_gone(int record)
-{
-	pid_t pid = (pid_t)record_at(record)->id;
-
-	return pid > 1 && kill(-pid, 0) < 0 && errno == ESRCH;
 }
 
 static void on_readable(void *arg, uint32_t events)
@@ -360,8 +254,6 @@ static void on_readable(void *arg, uint32_t events)
 	struct stream *st = arg;
 
 	(void)events;
-	if (was_spare(st->u, st->record))
-		lend_no_more(st->record);
 	if (!drain(st->u, st->record, READ_ONCE))
 		return;
 	/* The record is its worker's until output_ended. */
@@ -381,22 +273,10 @@ static struct stream *stream_new(struct service *s, int record)
 	return st;
 }
 
-static void begin(struct service *s, int record)
-{
-	struct output_data *d = data_of(record);
-
-	snprintf(d->service, sizeof(d->service), "%s", s->name);
-	d->buffer = -1;
-	d->len = 0;
-	d->dropped = 0;
-	d->tokens = OUTPUT_BURST * 1000;
-	d->filled = loop_us() / 1000;
-	record_at(record)->id = 0;	/* until output_pid */
-}
-
 static int open_record(struct service *s, int fd)
 {
 	int record = record_new(RECORD_OUTPUT, s->slot, 0);
+	struct output_data *d;
 	int r;
 
 	if (record < 0) {
@@ -404,7 +284,11 @@ static int open_record(struct service *s, int fd)
 		return record;
 	}
 	record_set_fd(record, 0, fd);
-	begin(s, record);
+	d = data_of(record);
+	snprintf(d->service, sizeof(d->service), "%s", s->name);
+	d->buffer = -1;
+	d->tokens = OUTPUT_BURST * 1000;
+	d->filled = loop_us() / 1000;
 	record_commit(record);
 	r = loop_watch(s->u->loop, record, 0, EPOLLIN, on_readable,
 		       stream_new(s, record));
@@ -415,10 +299,15 @@ static int open_record(struct service *s, int fd)
 	return record;
 }
 
-static int open_pipe(struct service *s, int *write_end)
+int output_open(struct service *s, const struct conf_service *conf,
+		int *child_fd, bool *inherit)
 {
 	int ends[2], r;
 
+	*inherit = conf->output == OUTPUT_INHERIT;
+	*child_fd = -1;
+	if (conf->output == OUTPUT_INHERIT || conf->output == OUTPUT_NULL)
+		return -1;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	fd_nonblock(ends[0], true);
@@ -426,44 +315,8 @@ static int open_pipe(struct service *s, int *write_end)
 	if (r < 0)
 		close(ends[1]);
 	else
-		*write_end = ends[1];
+		*child_fd = ends[1];
 	return r;
-}
-
-static bool wants_pipe(const struct conf_service *conf, bool *inherit)
-{
-	*inherit = conf->output == OUTPUT_INHERIT;
-	return conf->output != OUTPUT_INHERIT && conf->output != OUTPUT_NULL;
-}
-
-int output_open(struct service *s, const struct conf_service *conf,
-		int *child_fd, bool *inherit)
-{
-	*child_fd = -1;
-	return wants_pipe(conf, inherit) ? open_pipe(s, child_fd) : -1;
-}
-
-int output_lend(struct service *s, const struct conf_service *conf,
-		int *child_fd, bool *inherit)
-{
-	int record;
-
-	*child_fd = -1;
-	if (!wants_pipe(conf, inherit))
-		return -1;
-	record = find_spare(s);
-	if (record >= 0) {
-		struct stream *st = loop_arg(s->u->loop, record);
-
-		st->ended = false;
-		begin(s, record);
-		*child_fd = record_at(record)->fd[1];
-		return record;
-	}
-	record = open_pipe(s, child_fd);
-	if (record >= 0)
-		record_set_fd(record, 1, *child_fd);
-	return record;
 }
 
 void output_pid(int record, pid_t pid)
@@ -487,15 +340,11 @@ static void keep_last(struct service *s, int record)
 void output_ended(struct service *s, int record, bool failed)
 {
 	struct stream *st;
-	bool spare;
 
 	if (record < 0)
 		return;
 	st = loop_arg(s->u->loop, record);
 	st->ended = true;
-	spare = record_at(record)->fd[1] >= 0 && group_is_gone(record);
-	if (!spare)
-		lend_no_more(record);
 	st->over = st->over || drain(s->u, record, READ_LAST);
 	/* Whoever writes on now begins a line of their own. */
 	if (data_of(record)->buffer >= 0 && data_of(record)->len > 0)
@@ -504,8 +353,6 @@ void output_ended(struct service *s, int record, bool failed)
 		keep_last(s, record);
 	if (st->over)
 		finish(st);
-	else if (spare)
-		set_aside(st);
 }
 
 int output_adopt(struct service *s, int record)
@@ -513,9 +360,7 @@ int output_adopt(struct service *s, int record)
 	struct output_data *d = data_of(record);
 	bool right = memchr(d->service, 0, sizeof(d->service)) &&
 		     d->len < OUTPUT_LINE && d->tokens <= OUTPUT_BURST * 1000 &&
-		     record_at(record)->fd[0] >= RECORD_LOW &&
-		     (record_at(record)->fd[1] == -1 ||
-		      record_at(record)->fd[1] >= RECORD_LOW);
+		     record_at(record)->fd[0] >= RECORD_LOW;
 
 	if (right && d->buffer >= 0)
 		right = record_buffer_claim(d->buffer) == 0;
@@ -541,6 +386,4 @@ void output_close_all(struct usher *u)
 {
 	for (int i = -1; (i = record_next(RECORD_OUTPUT, i)) >= 0;)
 		finish(loop_arg(u->loop, i));
-	u->nspare = 0;
-	timer_cancel(u->loop, &u->spare_timer);
 }

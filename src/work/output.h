@@ -24,10 +24,6 @@
  * Returns the record, -1 when there is nothing to watch, or -errno. */
 int output_open(struct service *s, const struct conf_service *conf,
 		int *child_fd, bool *inherit);
-/* The same for a process of spawn: *CHILD_FD stays ours, and serves the next
- * one when the process and its group have ended. */
-int output_lend(struct service *s, const struct conf_service *conf,
-		int *child_fd, bool *inherit);
 /* The pid, known after the start. */
 void output_pid(int record, pid_t pid);
 /* The worker has ended: read what is left (bounded), close when nobody else

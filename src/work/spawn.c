@@ -223,7 +223,7 @@ static int go(struct launch *l, const struct spawn_data *data, struct run *run,
 		return record;
 	}
 	if (l->conf->output != OUTPUT_CONNECTION) {
-		out = output_lend(s, l->conf, &end, &inherit);
+		out = output_open(s, l->conf, &end, &inherit);
 		if (inherit || end >= 0)
 			begin_output(l, with_stdout,
 				     inherit ? STDERR_FILENO : end);
@@ -231,6 +231,7 @@ static int go(struct launch *l, const struct spawn_data *data, struct run *run,
 	FAULT("spawn-start");
 	pid = launch_go(l, &pidfd, why);
 	FAULT("spawn-started");
+	fd_closep(&end);
 	if (pid < 0) {
 		if (out >= 0)
 			output_close(s, out);

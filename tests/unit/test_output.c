@@ -28,7 +28,6 @@ static void setup(void)
 
 static void teardown(void)
 {
-	output_close_all(&h.u);
 	house_service_end(s);
 	house_close(&h);
 }
@@ -217,90 +216,6 @@ START_TEST(null_and_inherit)
 }
 END_TEST
 
-/* A pid of which no group is: it has ended. */
-#define ENDED 0x7ffffff0
-
-static int lend(int *fd)
-{
-	bool inherit = true;
-	int r = output_lend(s, &h.conf, fd, &inherit);
-
-	ck_assert_int_ge(r, 0);
-	ck_assert(!inherit);
-	output_pid(r, ENDED);
-	return r;
-}
-
-/* One pipe for one process after the other, two for two at once. */
-START_TEST(lent)
-{
-	int a, b, c, first = lend(&a), second = lend(&b);
-
-	ck_assert_int_ne(first, second);
-	ck_assert_int_eq(write(a, "one\nhal", 7), 7);
-	output_ended(s, first, true);
-	ck_assert_str_eq(s->last_line, "hal");
-	ck_assert_int_eq(lend(&c), first);
-	ck_assert_int_eq(a, c);
-	ck_assert_int_eq(write(c, "f\n", 2), 2);
-	house_run(&h, 5);
-	output_ended(s, first, false);
-	output_ended(s, second, false);
-	ck_assert_ptr_nonnull(strstr(h.told, "] one\n"));
-	ck_assert_ptr_nonnull(strstr(h.told, "] hal\n"));
-	ck_assert_ptr_nonnull(strstr(h.told, "] f\n"));
-	worker_ends(false);
-}
-END_TEST
-
-/* Somebody of the process's group lives: its pipe is not lent again. */
-START_TEST(lent_and_kept)
-{
-	int fd, first = lend(&fd), other = dup(fd);
-
-	output_pid(first, getpgrp());
-	output_ended(s, first, false);
-	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
-	ck_assert_int_eq(write(other, "late\n", 5), 5);
-	house_run(&h, 5);
-	ck_assert_ptr_nonnull(strstr(h.told, "] late\n"));
-	close(other);
-	house_run(&h, 5);
-	ck_assert_int_eq(record_at(first)->serial, 0);
-	worker_ends(false);
-}
-END_TEST
-
-/* It left its group: what it says while the pipe lies aside ends that. */
-START_TEST(lent_and_taken_along)
-{
-	int fd, next, first = lend(&fd), other = dup(fd);
-
-	output_ended(s, first, false);
-	ck_assert_int_eq(write(other, "late\n", 5), 5);
-	house_run(&h, 5);
-	ck_assert_ptr_nonnull(strstr(h.told, "] late\n"));
-	ck_assert_int_ne(lend(&next), first);
-	close(other);
-	house_run(&h, 5);
-	worker_ends(false);
-}
-END_TEST
-
-/* What nobody takes is closed. */
-START_TEST(lent_no_more)
-{
-	int fd, first = lend(&fd);
-
-	output_ended(s, first, false);
-	ck_assert_int_ne(record_at(first)->serial, 0);
-	house_run(&h, 1500);
-	ck_assert_int_eq(record_at(first)->serial, 0);
-	ck_assert_int_eq(h.u.nspare, 0);
-	worker_ends(false);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("output");
@@ -321,10 +236,6 @@ int main(void)
 	tcase_add_test(tc, grandchild);
 	tcase_add_test(tc, damaged);
 	tcase_add_test(tc, null_and_inherit);
-	tcase_add_test(tc, lent);
-	tcase_add_test(tc, lent_and_kept);
-	tcase_add_test(tc, lent_and_taken_along);
-	tcase_add_test(tc, lent_no_more);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_ENV);
