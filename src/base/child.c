@@ -56,7 +56,6 @@ static struct {
 	char *stack;
 	bool ignored[_NSIG];
 	bool looked;
-	bool terminal, looked_for_terminal;
 } ch;
 
 int64_t child_blocked_us(void)
@@ -68,19 +67,6 @@ void child_default_nofile(const struct rlimit *r)
 {
 	ch.has_nofile = true;
 	ch.nofile = *r;
-}
-
-bool child_terminal(void)
-{
-	int fd;
-
-	if (ch.looked_for_terminal)
-		return ch.terminal;
-	fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
-	ch.terminal = fd >= 0 || (errno != ENXIO && errno != ENOENT);
-	ch.looked_for_terminal = true;
-	fd_closep(&fd);
-	return ch.terminal;
 }
 
 /* ---- in the child ---- */
@@ -283,8 +269,6 @@ NO_SANITIZE static int child_main(void *arg)
 
 	if (c->session)
 		syscall(SYS_setsid);
-	else if (c->group)
-		syscall(SYS_setpgid, 0, 0);
 	default_signals();
 	if (arrange_fds(s) < 0)
 		goto fail;

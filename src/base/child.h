@@ -66,12 +66,7 @@ struct child_spec {
 	const struct child_limit *limits;
 	int nlimits;
 	bool session;		/* setsid: own session, no terminal */
-	bool group;		/* else: own process group */
 };
-
-/* Whether this process has a controlling terminal, as found at the first
- * call. One that has none can't come to one unless it wants to. */
-bool child_terminal(void);
 
 #define CHILD_OOM_KEEP (-10000)
 

@@ -280,13 +280,6 @@ static int collect_limits(const struct conf_service *c,
 	return n;
 }
 
-/* A session of its own costs a tenth of its start (the scheduler's group for
- * it); where there is no terminal to be rid of, a process group does. */
-static bool short_lived(const struct conf_service *c)
-{
-	return c->handler == HANDLER_EXEC && c->handoff == HANDOFF_SPAWN;
-}
-
 pid_t launch_go(struct launch *l, int *pidfd, char **why)
 {
 	const struct conf_service *c = l->conf;
@@ -308,8 +301,7 @@ pid_t launch_go(struct launch *l, int *pidfd, char **why)
 		.oom_score_adjust = (int)c->oom_score_adjust,
 		.limits = limits,
 		.nlimits = collect_limits(c, limits),
-		.session = !short_lived(c) || child_terminal(),
-		.group = true,
+		.session = true,
 	};
 	const char *text;
 	pid_t pid;
