@@ -14,13 +14,14 @@
 
 /* How often a service that goes is asked for its runs. */
 #define LOOK_MS 20
+/* How long what got SIGKILL may take to be gone. */
+#define KILLED_MS 5000
 
 struct ending {
 	struct usher *u;
 	action_done *done;
 	void *arg;
 	struct timer patience;
-	bool now;
 };
 
 /* One end in a process's life. */
@@ -124,11 +125,38 @@ static void retire_all(struct usher *u, bool now)
 	}
 }
 
+/* SIGKILL was sent to all of it: what still does not end never will, and an
+ * end that is told to happen happens. Closing the house clears it. */
+static void no_more(void *arg)
+{
+	struct usher *u = arg;
+	struct service *s;
+
+	TAILQ_FOREACH(s, &u->gone, entry)
+		service_log(s, LOG_LEVEL_ERROR, "did not end (%s, %u in "
+			    "flight); left as it is", s->handler->name,
+			    s->handler->busy(s));
+	finish();
+}
+
+static int64_t longest_stop(const struct usher *u)
+{
+	const struct service *s;
+	int64_t ms = 0;
+
+	TAILQ_FOREACH(s, &u->gone, entry)
+		if (s->conf->stop_timeout > ms)
+			ms = s->conf->stop_timeout;
+	return ms;
+}
+
 static void out_of_patience(void *arg)
 {
 	struct usher *u = arg;
 
 	log_notice("shutdown: what is left after shutdown_timeout is stopped");
+	timer_set(u->loop, &ending.patience, longest_stop(u) + KILLED_MS,
+		  no_more, u);
 	retire_all(u, true);
 }
 

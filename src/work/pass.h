@@ -46,7 +46,7 @@ struct message_load pass_load(struct pool *p, struct queue *q);
 void pass_want_workers(struct pool *p, struct generation *g);
 /* Whoever waits for room may come again. */
 void pass_room(struct pool *p);
-/* There is none for now: service_room will follow. Returns false. */
+/* There is none at present: service_room will follow. Returns false. */
 bool pass_no_room(struct pool *p);
 
 /* batch.c: */
