@@ -38,7 +38,8 @@ def ask(name):
         return data.split()[0]
 
 
-with Daemon(CONF) as usher:
+# Workers come and go until the end.
+with Daemon(CONF, fds=False) as usher:
     # One at a time, and only when another is there to serve.
     served = set()
     end = time.monotonic() + 30

@@ -5,15 +5,17 @@ import os
 import selectors
 import socket
 import statistics
+import sys
 import time
 
-from harness import BINARY, Daemon
-from lab import Root
-from postfix_lib import sections, set_up
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "system"))
+from harness import BINARY, Daemon  # noqa: E402
+from lab import Root  # noqa: E402
+from postfix_lib import sections, set_up  # noqa: E402
 
 roots = ["postfix"]
 root = True
-group = "peers"
+group = "soak"
 timeout = 300
 
 CLIENTS = 99
