@@ -3,10 +3,13 @@ tcp:127.0.0.1:P, tcp:*:P, tcp4:*:P, another service. Nobody who connects all
 the while is refused, and doors that overlap and both stay are told."""
 import socket
 import threading
+import os
+import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "system"))
 from harness import Daemon, free_port
 
-parallel = True
+group = "soak"
 
 PORT = free_port()
 CONF = """
