@@ -4,10 +4,12 @@ import os
 import re
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "system"))
 from harness import TOP, Daemon, skip, wait_for
 from continuity_lib import EVERY, is_debug, pause, took
 from continuity_load import CONF, Load, summary
 
+group = "soak"
 timeout = 600
 MARK = re.compile(r'\bFAULT\("([\w-]+)"\)')
 # Each with how often it is to come by before.
