@@ -2,10 +2,14 @@
 is broken for two seconds, a wrong file on disk, upgrades to good and bad
 images, a package update."""
 from continuity_lib import dose, pause
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "system"))
 from harness import wait_for
 from systemd_lib import Unit
 
-group = "systemd"
+group = "soak"
 roots = ["boot12", "boot13"]
 timeout = 240
 
