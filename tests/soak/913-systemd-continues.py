@@ -1,11 +1,11 @@
 """Under load, and nothing is lost: kill -9, systemctl restart, a binary that
 is broken for two seconds, a wrong file on disk, upgrades to good and bad
 images, a package update."""
-from continuity_lib import dose, pause
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "system"))
+from continuity_lib import dose, pause
 from harness import wait_for
 from systemd_lib import Unit
 
