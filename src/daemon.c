@@ -82,7 +82,8 @@ static void tell_status(struct usher *u)
 		n++;
 		degraded += s->degraded != NULL;
 	}
-	manager_status("%u services, %u degraded%s%s", n, degraded,
+	manager_status("%u service%s, %u degraded%s%s", n,
+		       n == 1 ? "" : "s", degraded,
 		       u->notice ? "; " : "", u->notice ?: "");
 }
 

@@ -466,8 +466,9 @@ static void go_on(void *arg)
 	beside_deafen(r->u);
 	commit(r);
 	beside_end(r->u);
-	log_notice("reloaded: %zu services, %zu new, %zu changed, %zu gone",
-		   r->conf->nservices, r->opened, r->changed, r->closed);
+	log_notice("reloaded: %zu service%s, %zu new, %zu changed, %zu gone",
+		   r->conf->nservices, r->conf->nservices == 1 ? "" : "s",
+		   r->opened, r->changed, r->closed);
 	roll_changed(r);
 }
 

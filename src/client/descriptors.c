@@ -140,7 +140,8 @@ static int list_store(struct ask *a)
 	if (r || ask_json(a, reply))
 		return r;
 	names = json_object_get(reply, "names");
-	printf("%zu names\n", json_array_size(names));
+	printf("%zu name%s\n", json_array_size(names),
+	       json_array_size(names) == 1 ? "" : "s");
 	if (json_array_size(names))
 		printf("%-32s %4s %6s %s\n", "NAME", "FDS", "UID", "EXPIRES");
 	json_array_foreach(names, i, item)

@@ -90,7 +90,8 @@ int run_conns(struct ask *a)
 	if (r || !reply)
 		return r;
 	list = json_object_get(reply, "connections");
-	printf("%zu connections\n", json_array_size(list));
+	printf("%zu connection%s\n", json_array_size(list),
+	       json_array_size(list) == 1 ? "" : "s");
 	if (json_array_size(list))
 		printf("%-10s %-14s %-22s %-7s %5s %7s %5s %5s\n", "COOKIE",
 		       "SERVICE", "PEER", "STATE", "AGE", "WORKER", "UP",

@@ -108,6 +108,17 @@ static void print_refused(const json_t *service)
 	putchar('\n');
 }
 
+/* Of workers, and of programs started for an arrival. */
+static void print_failures(const json_t *service)
+{
+	const char *line = json_get_text(service, "last_line", NULL);
+	long long n = (long long)json_get_int(service, "failures", 0);
+
+	if (n)
+		printf("  failures %lld%s%s\n", n,
+		       line ? ", the last one's last line: " : "", line ?: "");
+}
+
 /* The bound below which SHARE of all were; "more" than the last. */
 static const char *below(const json_t *h, const json_t *bounds, double share,
 			 char *buf, size_t len)
@@ -172,6 +183,7 @@ static void print_one(const json_t *status, const json_t *service)
 	       (long long)json_get_int(service, "served", 0),
 	       (long long)json_get_int(service, "busy", 0),
 	       (long long)json_get_int(service, "waiting", 0));
+	print_failures(service);
 	print_refused(service);
 	print_times(status, service, "to_handoff", "accept to hand-off");
 	print_times(status, service, "to_taken", "hand-off to taken");
@@ -205,7 +217,8 @@ static void print_status(const struct ask *a, const json_t *status)
 	if (json_get_text(first, "reason", NULL))
 		printf("%s: %s\n", a->argv[0],
 		       json_get_text(first, "reason", ""));
-	if (json_get_text(first, "last_line", NULL))
+	if (json_get_text(first, "reason", NULL) &&
+	    json_get_text(first, "last_line", NULL))
 		printf("its last line: %s\n",
 		       json_get_text(first, "last_line", ""));
 	print_table(services);

@@ -55,6 +55,12 @@ static int badness(const char *state)
 	return 0;
 }
 
+static bool has_datagrams(const char *address)
+{
+	return strncmp(address, "udp", 3) == 0 ||
+	       strncmp(address, "unix-dgram:", 11) == 0;
+}
+
 static void queues(const json_t *service, double *depth, double *max)
 {
 	const json_t *doors = json_object_get(service, "endpoints"), *d;
@@ -63,6 +69,9 @@ static void queues(const json_t *service, double *depth, double *max)
 	*depth = (double)json_get_int(service, "waiting", 0);
 	*max = 0;
 	json_array_foreach((json_t *)doors, i, d) {
+		/* A datagram socket's is in bytes: no arrivals. */
+		if (has_datagrams(json_get_text(d, "address", "")))
+			continue;
 		*depth += (double)json_get_int(d, "queue", 0);
 		*max += (double)json_get_int(d, "queue_max", 0);
 	}
@@ -96,15 +105,28 @@ static void put_rate(double n, char *buf, size_t len)
 		table_count(n, buf, len);
 }
 
+static bool has_workers(const char *handler)
+{
+	static const char *const without[] = {
+		"relay", "echo", "discard", "agent",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(without); i++)
+		if (strcmp(without[i], handler) == 0)
+			return false;
+	return true;
+}
+
 static void put_workers(const json_t *service, struct row *r)
 {
 	long long max = (long long)json_get_int(service, "workers_max", 0);
 	const json_t *list = json_object_get(service, "workers");
+	const char *handler = json_get_text(service, "handler", "");
 
 	r->nworkers = json_array_size(list);
-	if (strcmp(json_get_text(service, "handler", ""), "spawn") == 0)
+	if (strcmp(handler, "spawn") == 0)
 		snprintf(r->workers, sizeof(r->workers), "%zu", r->nworkers);
-	else if (r->nworkers == 0 && max == 0)
+	else if (r->nworkers == 0 && (max == 0 || !has_workers(handler)))
 		snprintf(r->workers, sizeof(r->workers), "-");
 	else
 		snprintf(r->workers, sizeof(r->workers), "%zu/%lld",

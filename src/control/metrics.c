@@ -124,7 +124,8 @@ static double pending(struct service *s)
 static const struct metric metrics[] = {
 	{ "arrivals", "counter", "Connections accepted", arrivals },
 	{ "served", "counter",
-	  "Connections handed on or carried to their end", served },
+	  "Connections handed on or carried to their end, and runs that "
+	  "ended well", served },
 	{ "triggers", "counter", "Triggers taken", triggers },
 	{ "runs", "counter", "Runs for triggers", runs },
 	{ "coalesced", "counter",

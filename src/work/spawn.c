@@ -19,6 +19,7 @@
 #include "inlet/listener.h"
 #include "inlet/packed.h"
 #include "model/run.h"
+#include "work/endings.h"
 #include "work/launch.h"
 #include "work/output.h"
 
@@ -50,6 +51,7 @@ struct spawn {
 	TAILQ_HEAD(, process) processes;
 	uint32_t nconns, nruns;
 	struct timer retry, calm;
+	struct endings endings;	/* of failed programs, for the log */
 	bool stopping;
 };
 
@@ -83,6 +85,33 @@ static int status_of(const struct child_exit *e)
 	return e->signaled ? 128 + e->status : e->status;
 }
 
+/* A run's failure is told by trigger/, with what it was for. */
+static void tell_end(struct process *p, const char *text)
+{
+	struct service *s = p->service;
+	const struct spawn_data *d = RECORD_AS(p->record, struct spawn_data);
+	struct spawn *w = s->work;
+	int output = p->output;
+
+	if (!p->failed) {
+		log_write(LOG_LEVEL_DEBUG,
+			  &(struct log_about){ .service = s->name,
+					       .pid = p->pid,
+					       .cookie = d->cookie,
+					       .event = "worker-exit" },
+			  "%s", text);
+		return;
+	}
+	s->data->failures++;
+	/* What it said comes before how it ended. */
+	p->output = -1;
+	free(TAKE(s->last_line));
+	output_ended(s, output, true);
+	if (!d->is_run)
+		endings_add(&w->endings, s, p->pid, d->cookie, text,
+			    s->last_line);
+}
+
 static void report(struct process *p, const struct child_exit *e)
 {
 	struct service *s = p->service;
@@ -91,15 +120,11 @@ static void report(struct process *p, const struct child_exit *e)
 	char text[80];
 
 	child_exit_text(e, text, sizeof(text));
-	p->failed = !e->known || e->signaled || e->status;
-	if (p->failed)
-		s->data->failures++;
-	log_write(LOG_LEVEL_DEBUG,
-		  &(struct log_about){ .service = s->name, .pid = p->pid,
-				       .cookie = d->cookie,
-				       .event = "worker-exit" },
-		  "%s", text);
+	/* Who was told to go may go as it likes. */
+	p->failed = !p->told && (!e->known || e->signaled || e->status);
+	tell_end(p, text);
 	if (d->is_run) {
+		s->data->served += e->known && !e->signaled && !e->status;
 		if (p->run)
 			p->run->done(p->run, status_of(e), text);
 		return;
@@ -606,6 +631,7 @@ static void end(struct service *s)
 		process_free(p);
 	timer_cancel(s->u->loop, &w->retry);
 	timer_cancel(s->u->loop, &w->calm);
+	endings_end(&w->endings, s);
 	free(TAKE(s->work));
 }
 

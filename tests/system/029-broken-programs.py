@@ -1,9 +1,10 @@
 """Programs for each connection that exit at once, can't be executed, are
 gone, or never read: each is told once, and who is beside them is served."""
 import os
+import re
 import time
 
-from harness import Daemon, receive_all, wait_for
+from harness import DEADLINE, Daemon, receive_all, wait_for
 
 parallel = True
 timeout = 120
@@ -15,7 +16,7 @@ exec = /bin/echo hello
 
 [service exits]
 listen = unix:@DIR@/exits
-exec = /bin/sh -c 'exit 3'
+exec = /bin/sh -c 'echo oops >&2; exit 3'
 
 [service script]
 listen = unix:@DIR@/script
@@ -91,6 +92,17 @@ with usher:
     # To exit with a status is a program's right; it is counted.
     wait_for(lambda: usher.service("exits")["failures"] == 50)
     assert usher.service("exits")["state"] == "running"
+    # It is told: the first at once with its last line, the others by number.
+    usher.wait_log(r"exits\[\d+\]: exited with status 3; its last line: oops$")
+    told = wait_for(lambda: sum(
+        int(more or 0) + 1 for more in re.findall(
+            r"exits\[\d+\]: exited with status 3"
+            r"(?:, and (\d+) others like it|;.*)?$", usher.log, re.M)) == 50,
+        DEADLINE, "all 50 told")
+    assert told
+    text = usher.run("status", "exits").stdout
+    assert not text.startswith("its last line"), text
+    assert "failures 50, the last one's last line: oops" in text, text
 
     # Clients of one that never reads wait, at the limit in the kernel.
     waiting = [usher.client("asleep") for _ in range(30)]
@@ -108,4 +120,5 @@ with usher:
     program("plain.sh", "#!/bin/sh\necho well\n")
     assert closed("plain") == b"well\n"
     usher.wait_state("plain", "running")
-    assert len(usher.log.splitlines()) < 30, usher.log
+    assert len([line for line in usher.log.splitlines()
+                if not line.endswith(": oops")]) < 30, usher.log

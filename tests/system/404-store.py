@@ -86,7 +86,7 @@ with Daemon(CONF) as usher:
     usher.run("fetch", "some.thing", "--", "/nonexistent/program", status=1)
     usher.run("fetch", "some.thing", status=2)
     listing = usher.run("store", "--list").stdout.splitlines()
-    assert listing[0] == "1 names" and listing[2].split() == \
+    assert listing[0] == "1 name" and listing[2].split() == \
         ["some.thing", "3", "0"], listing
     assert usher.run("forget", "some.thing").stdout == \
         "some.thing: 3 descriptors closed\n"

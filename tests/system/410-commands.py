@@ -61,7 +61,7 @@ with Daemon(CONF, fds=False) as usher:
         assert client.recv(1) == b"x"
         assert "accept to hand-off: half below" in out("status", "hello")
         conns = out("conns").splitlines()
-        assert conns[0] == "1 connections" and "127.0.0.1" in conns[2], conns
+        assert conns[0] == "1 connection" and "127.0.0.1" in conns[2], conns
         assert out("conns", "--from", "10.0.0.0/8") == "0 connections\n"
         cookie = conns[2].split()[0]
         assert out("kill", f"conn:{cookie}") == f"conn:{cookie}: 1 ended\n"
