@@ -549,6 +549,8 @@ static void close_house(struct daemon *d)
 	if (u->loop) {
 		action_abandon(u);	/* normally all have gone */
 		output_close_all(u);
+		if (!u->control && d->how == BEGIN_COLD)
+			control_unlock(&d->conf->control);
 		control_close(u);
 		keeper_stop();
 		fdstore_forget();

@@ -142,6 +142,16 @@ static struct ports find_ports(void)
 	return p;
 }
 
+/* FIFOs stay, for those who write before a service is there; a demo's not. */
+static void remove_spool(const char *runtime)
+{
+	CLEANUP(freep) char *spool = xasprintf("%s/demo-spool", runtime);
+	CLEANUP(freep) char *fifo = xasprintf("%s/reindex", spool);
+
+	(void)unlink(fifo);
+	(void)rmdir(spool);	/* when nothing else lies in it */
+}
+
 static int serve(const struct ports *p, bool carry)
 {
 	CLEANUP(freep) char *runtime = serve_runtime();
@@ -157,6 +167,8 @@ static int serve(const struct ports *p, bool carry)
 		.carry = carry,
 	};
 
+	int status;
+
 	text = replace(text, "@RUNTIME@", runtime);
 	text = replace(text, "@USHER@", usher);
 	text = replace_port(text, "@ECHO@", (uint16_t)p->echo);
@@ -168,14 +180,19 @@ static int serve(const struct ports *p, bool carry)
 		"  %s connect tcp:127.0.0.1:%u </dev/null\n"
 		"  %s trigger tcp:127.0.0.1:%u books\n\n"
 		"Then: %s --control %s/demo status; kill -9 a worker, or "
-		"usher (pid %d), and look again.\n\n",
+		"usher (pid %d), and look again. The usher that comes after "
+		"a kill -9 runs in the background.\n"
+		"To end it: %s --control %s/demo shutdown\n\n",
 		usher, p->echo, usher, p->hello, usher, p->trigger, usher,
 		runtime,
-		(int)getpid());
+		(int)getpid(), usher, runtime);
 	o.source.text = text;
 	o.source.len = strlen(text);
 	o.greeting = greeting;
-	return daemon_serve(&o);
+	status = daemon_serve(&o);
+	if (status == 0)	/* else another demo may have them */
+		remove_spool(runtime);
+	return status;
 }
 
 int cmd_demo(int argc, char **argv)

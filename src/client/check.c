@@ -23,8 +23,10 @@ static const struct option options[] = {
 
 static const char usage[] = "usage: usher check [-c FILE] [--effective] [--diff]\n";
 
+#define DEFAULT_FILE USHER_CONFDIR "/usher.ini"
+
 struct check {
-	const char *path;
+	const char *path;	/* -c, or NULL */
 	bool effective, diff;
 };
 
@@ -93,24 +95,26 @@ static void result(const struct check *check, const struct conf *c,
 	fputc('\n', out);
 }
 
-/* What the daemon of this configuration says that a reload would change. */
-static int print_diff(const struct conf *c)
+/* What the daemon at CONTROL (NULL: as of all client commands) says that a reload would change. */
+static int print_diff(const char *control)
 {
 	CLEANUP(json_decrefp) json_t *reply = NULL;
 	struct talk t;
-	int r = talk_open(&t, "check", c->control.path, false);
+	int r = talk_open(&t, "check", control, false);
 
 	if (r == 0)
 		r = talk_call(&t, "Plan", json_object(), &reply);
 	if (r == 0)
-		puts(json_string_value(json_object_get(reply, "result")));
+		printf("%s, which the daemon reads:\n%s\n",
+		       json_get_text(reply, "file", "its file"),
+		       json_get_text(reply, "result", ""));
 	talk_close(&t);
 	return r;
 }
 
 int cmd_check(int argc, char **argv)
 {
-	struct check check = { .path = USHER_CONFDIR "/usher.ini" };
+	struct check check = { 0 };
 	struct conf_source source = { .resolve = true };
 	struct conf_report report = { 0 };
 	struct conf *c = NULL;
@@ -118,6 +122,10 @@ int cmd_check(int argc, char **argv)
 
 	if (r)
 		return r - 1;
+	if (check.diff && !check.path && !check.effective)
+		return print_diff(NULL);
+	if (!check.path)
+		check.path = DEFAULT_FILE;
 	source.path = check.path;
 	r = conf_load(&source, &c, &report);
 	print_all(&report.errors, "");
@@ -126,7 +134,7 @@ int cmd_check(int argc, char **argv)
 		conf_print(c, NULL, false, stdout);
 	result(&check, c, &report);
 	if (r == 0 && check.diff)
-		diff = print_diff(c);
+		diff = print_diff(c->control.path);
 	conf_report_free(&report);
 	conf_unref(&c);
 	return r == 0 ? diff : 1;

@@ -137,6 +137,13 @@ static int open_fifo(struct session *s)
 	struct stat sb;
 
 	s->fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (s->fd < 0 && *s->addr.path != '/') {
+		fprintf(stderr, "usher trigger: %s: connect: %s: %s; another "
+			"spool is named whole, as fifo:/DIR/%s; a service by "
+			"--control PATH and its name\n", s->addr.text, path,
+			strerror(errno), s->addr.path);
+		return 1;
+	}
 	if (s->fd < 0)
 		return fail(s, NET_CONNECT, errno);
 	if (fstat(s->fd, &sb) == 0 && S_ISFIFO(sb.st_mode))

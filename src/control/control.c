@@ -170,6 +170,11 @@ static void unlock(const struct addr *a, int fd)
 		unlink(path);
 }
 
+void control_unlock(const struct addr *a)
+{
+	unlock(a, ROLE_LOCK);
+}
+
 /* ---- the door ---- */
 
 static void note(void *arg, const char *text)

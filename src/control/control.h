@@ -17,6 +17,8 @@
  * not root. 0; -EBUSY: a living usher has it; -errno. Allocated text in *WHY.
  */
 int control_lock(const struct addr *a, char **why);
+/* Removes the lock's file where there will be no control_close. */
+void control_unlock(const struct addr *a);
 
 /* Opens the socket of U->conf and sets U->control. 0, or -errno and why. */
 int control_open(struct usher *u, char **why);

@@ -7,6 +7,7 @@
 #include "action/action.h"
 #include "continuity/upgrade.h"
 #include "base/text.h"
+#include "conf/derive.h"
 #include "control/commands.h"
 #include "control/server.h"
 #include "trigger/trigger.h"
@@ -141,21 +142,40 @@ enum call_result do_plan(struct call *c)
 {
 	struct waiting *w = begin(c);
 
+	json_put_text(c->reply, "file", c->u->source.path);
 	return end(w, action_plan(c->u, on_done, w));
 }
 
 /* ---- scale ---- */
 
+/* What the file would be told: why `workers` can't be RANGE in S. NULL: it
+ * can. */
+static char *no_scale(const struct service *s, struct text_range range)
+{
+	const struct key *k = key_of_service("workers");
+	struct conf_service as_set = *s->conf;
+	CLEANUP(freep) char *why = derive_cannot(s->conf, k);
+
+	as_set.workers = range;
+	return why ? xasprintf("cannot act here: %s", why)
+		   : derive_unfit(&as_set, k);
+}
+
 enum call_result do_scale(struct call *c)
 {
 	const char *text = call_text(c, "workers");
 	struct service *s = c->service;
+	CLEANUP(freep) char *why = NULL;
 	struct text_range range;
 	int r;
 
 	if (text_range(text, &range) < 0 || range.max == 0)
 		return call_invalid(c, "workers", "not '%s'; N or MIN-MAX",
 				    text);
+	why = no_scale(s, range);
+	if (why)
+		return call_invalid(c, "workers", "[service %s] workers: %s",
+				    s->name, why);
 	r = action_scale(s, range);
 	if (r == -EOPNOTSUPP)
 		return call_invalid(c, "service", "%s has no workers to scale",

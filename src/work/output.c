@@ -24,6 +24,8 @@
 /* What a dead worker may have left: a pipe full and what its kin add. */
 #define READ_LAST  (4 * 65536)
 #define LAST_LINE  512
+/* That lines were dropped is told so often. */
+#define TELL_MS    60000
 
 /* A buffer of the state: the last whole line, then the one being read. */
 struct lines {
@@ -40,6 +42,7 @@ struct output_data {
 	int64_t filled;			/* ms: when TOKENS was right */
 	uint32_t tokens;		/* thousandths of a line */
 	uint64_t dropped;		/* bytes, not yet told */
+	int64_t told;			/* ms: when they were, 0: never */
 };
 
 static struct output_data *data_of(int record)
@@ -75,10 +78,15 @@ static enum log_level level_of(char **line)
 	return level < LOG_LEVEL_ERROR ? LOG_LEVEL_ERROR : level;
 }
 
-static void tell_dropped(struct output_data *d, const struct log_about *about)
+/* At once, then once a minute, and AT_END what is left. */
+static void tell_dropped(struct output_data *d, const struct log_about *about,
+			 bool at_end)
 {
-	if (!d->dropped)
+	int64_t now = loop_us() / 1000;
+
+	if (!d->dropped || (!at_end && d->told && now - d->told < TELL_MS))
 		return;
+	d->told = now;
 	log_write(LOG_LEVEL_WARNING, about,
 		  "wrote too much: %llu bytes were dropped",
 		  (unsigned long long)d->dropped);
@@ -146,7 +154,7 @@ static void tell(struct usher *u, int record)
 		len = sizeof(l->last) - 1;
 	memcpy(l->last, text, len);
 	l->last[len] = 0;
-	tell_dropped(d, &about);
+	tell_dropped(d, &about, false);
 	log_write(level, &about, "%s", text);
 }
 
@@ -245,7 +253,7 @@ static void finish(struct stream *st)
 
 	if (d->buffer >= 0 && d->len > 0)
 		tell(st->u, st->record);
-	tell_dropped(d, &about);
+	tell_dropped(d, &about, true);
 	end(st);
 }
 

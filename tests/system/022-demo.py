@@ -82,7 +82,12 @@ with usher:
     assert set(usher.workers("hello")) == workers
     all_work()
     assert "3 services" in paste(status[1]).splitlines()[0]
-    # Ctrl-C ends it, the keeper too (the harness looks).
-    usher.signal(signal.SIGINT)
+    # It runs in the background: what the greeting said ends it, the keeper
+    # too (the harness looks), and nothing stays.
+    end = re.search(r"^To end it: (\S+ --control \S+ shutdown)$", usher.log,
+                    re.M)
+    assert "stopped" in paste(end[1])
     usher.wait_exit()
+    assert not os.path.exists(f"{usher.dir}/run/usher/demo-spool"), \
+        os.listdir(f"{usher.dir}/run/usher/demo-spool")
 taken.close()

@@ -4,7 +4,9 @@ import os
 import pwd
 import re
 import signal
+import socket
 import subprocess
+import tempfile
 
 from harness import (BINARY, DEADLINE, PYTHON, TESTS, Daemon, receive_all,
                      wait_for)
@@ -83,6 +85,21 @@ status, _, errors = plain("-l", "unix:/tmp/x", "--handoff", "pas", "--", "cat")
 assert status == 78 and "pass" in errors, errors
 status, _, errors = plain("-l", "unix:/tmp/x", "--", "no-such-program")
 assert status == 78 and "no-such-program" in errors, errors
+
+# No door could be opened: nothing of it stays.
+with socket.create_server(("127.0.0.1", 0)) as holder:
+    with tempfile.TemporaryDirectory(prefix="usher-run-") as folder:
+        if AS_NOBODY:
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        done = subprocess.run(
+            [*AS_NOBODY, BINARY, "run", "-l",
+             f"tcp:127.0.0.1:{holder.getsockname()[1]}", "--", "cat"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=DEADLINE, check=False,
+            env={**os.environ, "XDG_RUNTIME_DIR": folder})
+        assert done.returncode == 1, done
+        left = os.listdir(f"{folder}/usher")
+        assert not [name for name in left if name.startswith("run-")], left
 
 # A process for each, found on PATH; Ctrl-C lets who is there finish.
 with Run("-l", "@DIR@/door", "-e", "WORD=ahoy", "--", "sh", "-c",

@@ -136,6 +136,10 @@ with Daemon(CONF) as usher:
     os.close(reader)
     _, text = fails("connect", f"fifo:{ran}", "x")
     assert "is no FIFO" in text
+    # A bare name: where it was looked for, and what finds it.
+    _, text = fails("connect", "fifo:nowhere-at-all", "x")
+    assert "/spool/" in text and "nowhere-at-all: No such file" in text, text
+    assert "fifo:/DIR/nowhere-at-all" in text and "--control" in text, text
     _, text = fails("write", f"fifo:{usher.dir}/spool/job", "x" * 5000)
     # Nobody there, no answer, no ACK.
     fails("connect", f"tcp:127.0.0.1:{free_port()}", "x")

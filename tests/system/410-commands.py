@@ -81,6 +81,12 @@ with Daemon(CONF, fds=False) as usher:
     out("scale", "job", "2")
     assert usher.service("job")["workers_max"] == 2
     usher.run("scale", "job", "x", status=1)
+    # What the file may not say, scale may not either, in the same words.
+    assert "[service hello] workers: cannot act here: this service takes " \
+        "connections, not triggers; it acts in: " in usher.run(
+            "scale", "hello", "3", status=1).stderr
+    assert out("check", "--diff") == (
+        f"{usher.file}, which the daemon reads:\nnothing changes\n")
     assert out("roll", "hello", "--wait").startswith("hello: generation ")
     out("restart", "hello")
     assert out("loglevel", "debug") == "log level debug\n"

@@ -134,6 +134,17 @@ static uint64_t told_dropped(const char *text)
 	return sum;
 }
 
+static unsigned count_told(const char *text)
+{
+	unsigned n = 0;
+
+	while ((text = strstr(text, " wrote too much: "))) {
+		text++;
+		n++;
+	}
+	return n;
+}
+
 START_TEST(flood)
 {
 	static char text[32768];
@@ -151,6 +162,8 @@ START_TEST(flood)
 	worker_ends(false);
 	ck_assert_ptr_nonnull(strstr(h.told, " bytes were dropped\n"));
 	ck_assert_uint_eq(told_dropped(h.told), dropped);
+	/* Once at first, then once a minute, and at the end. */
+	ck_assert_uint_le(count_told(h.told), 2);
 }
 END_TEST
 
