@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/text.h"
+#include "client/usage.h"
 #include "daemon.h"
 #include "demo_ini.h"
 #include "serve.h"
@@ -209,7 +210,8 @@ int cmd_demo(int argc, char **argv)
 	bool carry = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
 		switch (c) {
 		case 'w':
 			return worker();
@@ -227,7 +229,7 @@ int cmd_demo(int argc, char **argv)
 				break;
 			return 2;
 		default:
-			return 2;
+			return usage_option("demo", c, argv);
 		}
 	}
 	if (optind < argc) {

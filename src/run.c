@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "client/usage.h"
 #include "daemon.h"
 #include "serve.h"
 
@@ -211,7 +212,8 @@ int cmd_run(int argc, char **argv)
 	bool print = false, carry = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "+l:n:e:h", options, NULL)) !=
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, "+:l:n:e:h", options, NULL)) !=
 	       -1) {
 		switch (c) {
 		case 'h':
@@ -227,7 +229,8 @@ int cmd_run(int argc, char **argv)
 			carry = true;
 			break;
 		case '?':
-			return 2;
+		case ':':
+			return usage_option("run", c, argv);
 		default:
 			add(&lines, c, optarg);
 		}

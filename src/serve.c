@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "client/check.h"
+#include "client/usage.h"
 #include "continuity/upgrade.h"
 #include "daemon.h"
 
@@ -61,7 +62,8 @@ int cmd_serve(int argc, char **argv)
 	bool test = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:th", options, NULL)) != -1) {
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":c:th", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			o.source.path = optarg;
@@ -78,7 +80,7 @@ int cmd_serve(int argc, char **argv)
 			fputs(help, stdout);
 			return 0;
 		default:
-			return 2;
+			return usage_option("serve", c, argv);
 		}
 	}
 	if (optind < argc) {

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "client/talk.h"
+#include "client/usage.h"
 #include "conf/conf.h"
 
 static const struct option options[] = {
@@ -36,7 +37,8 @@ static int read_words(int argc, char **argv, struct check *out)
 	int opt;
 
 	optind = 1;
-	while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
 		switch (opt) {
 		case 'c':
 			out->path = optarg;
@@ -51,8 +53,7 @@ static int read_words(int argc, char **argv, struct check *out)
 			fputs(usage, stdout);
 			return 1;
 		default:
-			fputs(usage, stderr);
-			return 3;
+			return usage_option("check", opt, argv) + 1;
 		}
 	}
 	if (optind < argc) {

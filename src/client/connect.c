@@ -21,6 +21,7 @@
 #include "base/net.h"
 #include "base/resolve.h"
 #include "base/text.h"
+#include "client/usage.h"
 
 /* A sequenced packet's most, with Linux's own limit of buffers. */
 #define BUFFER	     (256 * 1024)
@@ -355,7 +356,7 @@ static int options(struct session *s, int argc, char **argv)
 
 	optind = 0;	/* main may have used getopt before */
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, "vh", known, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":vh", known, NULL)) != -1) {
 		switch (c) {
 		case 't':
 			if (text_duration(optarg, &s->timeout) < 0 ||
@@ -370,8 +371,7 @@ static int options(struct session *s, int argc, char **argv)
 			fputs(help, stdout);
 			return 1;
 		default:
-			return usage("unknown option, or one without its "
-				     "value") + 1;
+			return usage_option("connect", c, argv) + 1;
 		}
 	}
 	if (argc - optind != 1)

@@ -26,6 +26,7 @@
 #include "base/net.h"
 #include "base/resolve.h"
 #include "base/text.h"
+#include "client/usage.h"
 
 /* Without --timeout, for each stage. */
 #define PATIENCE 10000
@@ -354,7 +355,7 @@ static int options(struct session *s, int argc, char **argv)
 
 	optind = 0;
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, "vh", known, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":vh", known, NULL)) != -1) {
 		switch (c) {
 		case 'a':
 			s->ack = true;
@@ -375,8 +376,7 @@ static int options(struct session *s, int argc, char **argv)
 			fputs(help, stdout);
 			return 1;
 		default:
-			return usage("unknown option, or one without its "
-				     "value") + 1;
+			return usage_option("trigger", c, argv) + 1;
 		}
 	}
 	if (argc - optind < 1 || argc - optind > 2)

@@ -15,6 +15,7 @@
 #include "client/check.h"
 #include "client/connect.h"
 #include "client/import.h"
+#include "client/usage.h"
 #include "serve.h"
 
 #define WAIT    { "wait", 0, NULL, "until it has settled", false }
@@ -196,7 +197,7 @@ static void print_option(const struct word_option *o)
 
 static void print_help(const struct word *w)
 {
-	printf("usage: usher %s%s%s [OPTION]...\n\n%s\n\n", w->name,
+	printf("usage: usher %s [OPTION]...%s%s\n\n%s\n\n", w->name,
 	       w->arguments ? " " : "", w->arguments ? w->arguments : "",
 	       w->help);
 	for (int i = 0; w->options[i].name; i++)
@@ -300,7 +301,7 @@ static int set_common(struct ask *a, int value)
 static int read_options(struct ask *a, int argc, char **argv)
 {
 	struct option options[ASK_OPTIONS + ARRAY_SIZE(common) + 1] = { 0 };
-	char letters[ASK_OPTIONS + 8] = "";
+	char letters[ASK_OPTIONS + 8] = ":";
 	int n = 0, c, r;
 
 	for (int i = 0; i < ASK_OPTIONS && a->word->options[i].name; i++)
@@ -309,9 +310,10 @@ static int read_options(struct ask *a, int argc, char **argv)
 	for (int i = 0; i < (int)ARRAY_SIZE(common); i++)
 		add_option(&options[n++], letters, &common[i], COMMON + i);
 	optind = 0;
+	opterr = 0;
 	while ((c = getopt_long(argc, argv, letters, options, NULL)) != -1) {
-		if (c == '?')
-			return ask_usage(a, "that was no option of it");
+		if (c == '?' || c == ':')
+			return usage_option(a->word->name, c, argv);
 		if (c >= OWN && c < COMMON) {
 			set_own(a, c - OWN);
 			continue;
@@ -333,6 +335,20 @@ const char *ask_option(const struct ask *a, const char *option)
 	return NULL;
 }
 
+/* Which of the words that the command takes is not there. */
+static int missing(const struct ask *a)
+{
+	const char *p = a->word->arguments;
+	int have = a->argc;
+
+	while (have > 0 || strncmp(p, "-- ", 3) == 0) {
+		have -= strncmp(p, "-- ", 3) != 0;
+		p += strcspn(p, " ");
+		p += strspn(p, " ");
+	}
+	return ask_usage(a, "%.*s is missing", (int)strcspn(p, " "), p);
+}
+
 int word_run(const struct word *w, int argc, char **argv)
 {
 	struct ask a = { .word = w, .talk = { .fd = -1, .command = w->name } };
@@ -345,7 +361,7 @@ int word_run(const struct word *w, int argc, char **argv)
 	if (r >= 0)
 		return r;
 	if (a.argc < w->least)
-		return ask_usage(&a, "a word is missing");
+		return missing(&a);
 	if (a.argc > w->most)
 		return ask_usage(&a, "'%s' is one word too many",
 				 a.argv[w->most]);

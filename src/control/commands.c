@@ -264,8 +264,9 @@ json_t *command_line(const struct command *cmd, char *const *words, size_t n,
 			continue;
 		if (by_name(cmd, word, out) || by_place(cmd, word, out))
 			continue;
-		*why = xasprintf("'%s' is one word too many: %s %s", word,
-				 cmd->word, cmd->args);
+		*why = xasprintf("'%s' is one word too many: %s %s; in this "
+				 "order or as NAME=VALUE, ? may be left out",
+				 word, cmd->word, cmd->args);
 		return NULL;
 	}
 	return TAKE(out);

@@ -40,6 +40,9 @@ static void help(struct call *c)
 
 		json_array_append_new(list, json_safe_text(text));
 	}
+	json_put_text(c->reply, "arguments",
+		      "in this order, or as NAME=VALUE (NAME alone for a "
+		      "bool); ? may be left out");
 	json_put(c->reply, "commands", list);
 	dispatch_answer(c, CALL_DONE);
 }

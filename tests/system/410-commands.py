@@ -81,6 +81,32 @@ with Daemon(CONF, fds=False) as usher:
     out("scale", "job", "2")
     assert usher.service("job")["workers_max"] == 2
     usher.run("scale", "job", "x", status=1)
+    # Wrong words: one line of ours in each command, which says which.
+    for given, told in (
+            (("status", "--nope"), "usher status: no option '--nope'; see "
+             "usher status --help\n"),
+            (("serve", "--nope"), "usher serve: no option '--nope'; see usher "
+             "serve --help\n"),
+            (("check", "-x"), "usher check: no option '-x'; see usher check "
+             "--help\n"),
+            (("run", "--nope"), "usher run: no option '--nope'; see usher run "
+             "--help\n"),
+            (("demo", "-x"), "usher demo: no option '-x'; see usher demo "
+             "--help\n"),
+            (("connect", "--timeout"), "usher connect: --timeout needs a "
+             "value; see usher connect --help\n"),
+            (("conns", "--from"), "usher conns: --from needs a value; see "
+             "usher conns --help\n")):
+        assert usher.run(*given, status=2).stderr == told, given
+    for given, which in ((("scale",), "SERVICE"), (("explain", "x"), "FROM"),
+                         (("scale", "job"), "N|MIN-MAX"),
+                         (("fetch", "x"), "PROGRAM...")):
+        told = usher.run(*given, status=2).stderr
+        assert f": {which} is missing\n" in told, told
+    assert out("fetch", "--help").startswith(
+        "usage: usher fetch [OPTION]... NAME|SERVICE -- PROGRAM...\n")
+    assert "or as NAME=VALUE" in usher.call_line("pause a b c")
+    assert "NAME=VALUE" in usher.call_line("help")
     # What the file may not say, scale may not either, in the same words.
     assert "[service hello] workers: cannot act here: this service takes " \
         "connections, not triggers; it acts in: " in usher.run(
