@@ -53,6 +53,7 @@ struct spawn {
 	struct timer retry, calm;
 	struct endings endings;	/* of failed programs, for the log */
 	bool stopping;
+	bool short_told;	/* of descriptors */
 };
 
 /* ---- the end of a process ---- */
@@ -429,12 +430,39 @@ static int start(struct service *s)
 	return 0;
 }
 
+/* What usher itself needs at most, and what a process costs: its pidfd, and
+ * the pipe of its output. */
+#define OWN_FDS   32
+#define EACH_FDS 2
+#define LEAST     4
+
+/* One service takes half of the descriptors at most: where there are few,
+ * clients of the others would crawl behind its. */
+static uint32_t share(void)
+{
+	uint32_t max = record_max();
+	uint32_t n = max > OWN_FDS ? (max - OWN_FDS) / 2 / EACH_FDS : 0;
+
+	return n > LEAST ? n : LEAST;
+}
+
 static bool room(struct service *s)
 {
-	const struct spawn *w = s->work;
+	struct spawn *w = s->work;
 
-	return !s->conf->max_connections ||
-	       w->nconns < (uint32_t)s->conf->max_connections;
+	if (s->conf->max_connections &&
+	    w->nconns >= (uint32_t)s->conf->max_connections)
+		return false;
+	if (w->nconns < share())
+		return true;
+	if (!w->short_told)
+		service_log(s, LOG_LEVEL_WARNING,
+			    "%u processes have its share of %u descriptors, "
+			    "arrivals wait; a higher hard limit and "
+			    "max_descriptors give more", w->nconns,
+			    record_max());
+	w->short_told = true;
+	return false;
 }
 
 static void changed(struct service *s, const struct conf_service *old,

@@ -85,3 +85,26 @@ soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
 for name in KINDS:
     starve(name)
+
+
+def fair():
+    """A service whose clients all stay leaves room for another's."""
+    conf = CONF.replace("@KEYS@", KINDS["spawn"]).replace("@KIND@", "spawn")
+    conf += "[service other]\nlisten = unix:@DIR@/other\nexec = /bin/cat\n"
+    with Daemon(conf, command=["prlimit", "--nofile=64:64", "@BUILD@/usher",
+                               "serve", "-c", "@DIR@/usher.ini"]) as usher:
+        clients = [usher.client("held") for _ in range(100)]
+        wait_for(lambda: usher.service("held")["busy"] == 8)
+        began = time.monotonic()
+        for number in range(20):
+            with usher.client("other") as client:
+                client.sendall(b"%d" % number)
+                client.shutdown(1)
+                assert receive_all(client) == b"%d" % number
+        assert time.monotonic() - began < 10
+        assert usher.service("held")["busy"] == 8
+        for client in clients:
+            client.close()
+
+
+fair()
