@@ -15,6 +15,11 @@ struct pass {
 	bool asked;		/* room said no: service_room has to follow */
 	struct held_table *held;	/* with reports; NULL: none so far */
 	struct timer sweep;	/* for what nobody says he has taken */
+	/* with reports: handed on since somebody said a word, and when that
+	 * began; that nobody does is told once */
+	uint32_t mute;
+	int64_t mute_us;
+	bool mute_told;
 	uint64_t turn;		/* roundrobin's */
 	/* batch: collected in a round of the loop */
 	struct conn *pending;

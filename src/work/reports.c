@@ -14,6 +14,8 @@
 
 /* Who took one says so at once; in so long it is certain that he won't. */
 #define LOST_MS 5000
+/* So many in that time without a word: they don't report. */
+#define MUTE_MANY 16
 
 /* RECORD_CONN's data with CONN_HANDED; its id is the arrival's. */
 struct handed_data {
@@ -95,6 +97,26 @@ static void make_record(const struct pool *p, struct held *h,
 	record_commit(h->record);
 }
 
+/* Workers that take and never say so: what is in flight would only grow. What
+ * lies in a queue is nobody's silence. */
+static void listen_for_words(struct pool *p, const struct generation *g)
+{
+	struct pass *pass = pass_of(p);
+	uint64_t waiting = g->queue ? queue_count(g->queue) : 0;
+
+	if (pass->mute++ == 0)
+		pass->mute_us = loop_us();
+	if (pass->mute_told || pass->mute < MUTE_MANY + waiting ||
+	    loop_us() - pass->mute_us < LOST_MS * 1000)
+		return;
+	pass->mute_told = true;
+	service_log(p->service, LOG_LEVEL_WARNING,
+		    "%llu hand-offs were taken without a word: with reports = "
+		    "yes a worker says taken ID and done ID "
+		    "(usher-worker(7)); without them all count as in flight",
+		    (unsigned long long)(pass->mute - waiting));
+}
+
 struct held *reports_hand(struct pool *p, const struct conn *c, struct run *r,
 			  const struct target *t)
 {
@@ -113,6 +135,7 @@ struct held *reports_hand(struct pool *p, const struct conn *c, struct run *r,
 		return h;
 	}
 	h = add(p, id);
+	listen_for_words(p, t->g);
 	h->worker = t->w;
 	h->is_run = r != NULL;
 	h->run = r;
@@ -176,6 +199,7 @@ static void taken(struct worker *w, uint64_t id)
 	h->taken = true;
 	h->worker = w;
 	save(h);
+	pass_of(p)->mute = 0;
 	stats_add(&p->service->data->to_taken,
 		  (uint64_t)(loop_us() - h->handed_us));
 	timer_cancel(p->service->u->loop, &w->stuck);
