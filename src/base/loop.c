@@ -30,6 +30,12 @@ struct watch {
 	const char *name;
 };
 
+struct due {
+	int64_t ms;
+	uint64_t seq;
+	struct timer *timer;
+};
+
 struct handler {
 	signal_fn *fn;
 	void *arg;
@@ -37,7 +43,7 @@ struct handler {
 
 struct loop {
 	struct watch *watches;		/* by record index */
-	struct timer **heap;		/* from 1 */
+	struct due *heap;		/* from 1 */
 	uint32_t ntimers, heap_room;
 	uint64_t seq;
 	TAILQ_HEAD(, task) tasks;
@@ -200,76 +206,109 @@ static void dispatch(struct loop *l, const struct epoll_event *e)
 
 /* ---- timers ---- */
 
-static bool before(const struct timer *a, const struct timer *b)
+/* What orders them stands in the heap itself, and four children side by side:
+ * the fewest lines of memory are touched, which is all that many timers cost. */
+#define CHILDREN 4
+
+static uint32_t parent(uint32_t pos)
 {
-	return a->due < b->due || (a->due == b->due && a->seq < b->seq);
+	return (pos - 2) / CHILDREN + 1;
 }
 
-static void place(struct loop *l, struct timer *t, uint32_t pos)
+static uint32_t first_child(uint32_t pos)
 {
-	l->heap[pos] = t;
-	t->pos = pos;
+	return (pos - 1) * CHILDREN + 2;
 }
 
-static void sift_up(struct loop *l, struct timer *t, uint32_t pos)
+static bool before(const struct due *a, const struct due *b)
 {
-	for (; pos > 1 && before(t, l->heap[pos / 2]); pos /= 2)
-		place(l, l->heap[pos / 2], pos);
-	place(l, t, pos);
+	return a->ms < b->ms || (a->ms == b->ms && a->seq < b->seq);
 }
 
-static void sift_down(struct loop *l, struct timer *t, uint32_t pos)
+static void place(struct loop *l, struct due d, uint32_t pos)
 {
-	for (uint32_t c; (c = 2 * pos) <= l->ntimers; pos = c) {
-		if (c < l->ntimers && before(l->heap[c + 1], l->heap[c]))
-			c++;
-		if (!before(l->heap[c], t))
+	l->heap[pos] = d;
+	d.timer->pos = pos;
+}
+
+static void sift_up(struct loop *l, struct due d, uint32_t pos)
+{
+	for (; pos > 1 && before(&d, &l->heap[parent(pos)]); pos = parent(pos))
+		place(l, l->heap[parent(pos)], pos);
+	place(l, d, pos);
+}
+
+static uint32_t first_due(const struct loop *l, uint32_t pos)
+{
+	uint32_t c = pos;
+
+	for (int i = 1; i < CHILDREN && pos + i <= l->ntimers; i++)
+		if (before(&l->heap[pos + i], &l->heap[c]))
+			c = pos + i;
+	return c;
+}
+
+static void sift_down(struct loop *l, struct due d, uint32_t pos)
+{
+	for (uint32_t c; (c = first_child(pos)) <= l->ntimers; pos = c) {
+		c = first_due(l, c);
+		if (!before(&l->heap[c], &d))
 			break;
 		place(l, l->heap[c], pos);
 	}
-	place(l, t, pos);
+	place(l, d, pos);
+}
+
+/* It may stand anywhere now. */
+static void sift(struct loop *l, struct due d, uint32_t pos)
+{
+	if (pos > 1 && before(&d, &l->heap[parent(pos)]))
+		sift_up(l, d, pos);
+	else
+		sift_down(l, d, pos);
 }
 
 void timer_cancel(struct loop *l, struct timer *t)
 {
 	uint32_t pos = t->pos;
-	struct timer *last;
+	struct due last;
 
 	if (!pos)
 		return;
 	t->pos = 0;
 	last = l->heap[l->ntimers--];
-	if (last == t)
-		return;
-	if (pos > 1 && before(last, l->heap[pos / 2]))
-		sift_up(l, last, pos);
-	else
-		sift_down(l, last, pos);
+	if (last.timer != t)
+		sift(l, last, pos);
 }
 
 void timer_set_named(struct loop *l, struct timer *t, int64_t ms,
 		     void (*fn)(void *arg), void *arg, const char *name)
 {
-	timer_cancel(l, t);
+	struct due d = { .timer = t };
+
+	d.ms = t->due = loop_us() / 1000 + (ms > 0 ? ms : 0);
+	d.seq = ++l->seq;
+	t->fn = fn;
+	t->arg = arg;
+	t->name = name;
+	if (t->pos) {
+		sift(l, d, t->pos);
+		return;
+	}
 	if (l->ntimers + 1 >= l->heap_room) {
 		l->heap_room = l->heap_room ? l->heap_room * 2 : 64;
 		l->heap = xrealloc(l->heap, l->heap_room * sizeof(*l->heap));
 	}
-	t->due = loop_us() / 1000 + (ms > 0 ? ms : 0);
-	t->seq = ++l->seq;
-	t->fn = fn;
-	t->arg = arg;
-	t->name = name;
-	sift_up(l, t, ++l->ntimers);
+	sift_up(l, d, ++l->ntimers);
 }
 
 static void run_timers(struct loop *l)
 {
 	uint64_t mark = l->seq;	/* set in this round: not in this round */
 
-	while (l->ntimers && l->heap[1]->due <= l->now &&
-	       l->heap[1]->seq <= mark) {
-		struct timer *t = l->heap[1];
+	while (l->ntimers && l->heap[1].ms <= l->now &&
+	       l->heap[1].seq <= mark) {
+		struct timer *t = l->heap[1].timer;
 
 		timer_cancel(l, t);
 		TIMED(l, t->name, t->fn(t->arg));
@@ -435,7 +474,7 @@ static int wait_ms(struct loop *l)
 
 	if (!l->ntimers)
 		return -1;
-	left = l->heap[1]->due - loop_us() / 1000;
+	left = l->heap[1].ms - loop_us() / 1000;
 	if (left <= 0)
 		return 0;
 	return left > INT_MAX ? INT_MAX : (int)left;

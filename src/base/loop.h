@@ -66,7 +66,6 @@ void loop_unwatch(struct loop *l, int index, int slot);
 /* A timer is its owner's; zeroed is unset. */
 struct timer {
 	int64_t due;		/* ms, CLOCK_MONOTONIC */
-	uint64_t seq;
 	uint32_t pos;		/* in the heap, from 1; 0: unset */
 	void (*fn)(void *arg);
 	void *arg;
