@@ -50,7 +50,7 @@ struct child_spec {
 	bool by_fd;		/* instead: one of fds goes to CHILD_EXEC_FD
 				 * and is executed (execveat) */
 	char *const *argv;
-	char **envp;		/* "LISTEN_PID=..........", "SERVER_STARTER..." */
+	char **envp;		/* "LISTEN_PID=..........", ... */
 	/* The index in envp whose value's digits become the child's pid
 	 * (written in place, the string needs 11 bytes of room after its =),
 	 * or -1. */
@@ -71,7 +71,7 @@ struct child_spec {
 #define CHILD_OOM_KEEP (-10000)
 
 struct child_error {
-	const char *step;	/* "exec", "chroot", "setuid" ...: static text */
+	const char *step;	/* "exec", "chroot" ...: static text */
 	int error;		/* errno */
 };
 

@@ -66,10 +66,10 @@ int fd_receive(int sock, struct fd_message *m, int flags);
 void fd_message_drop(struct fd_message *m);
 
 enum fd_want {
-	FD_WANT_STREAM_CONNECTED,	/* a connected stream or seqpacket socket */
-	FD_WANT_LISTENING,		/* a listening stream or seqpacket socket */
+	FD_WANT_STREAM_CONNECTED,	/* stream or seqpacket */
+	FD_WANT_LISTENING,		/* stream or seqpacket */
 	FD_WANT_DGRAM,			/* a bound datagram socket */
-	FD_WANT_ANY,			/* anything but O_PATH and directories */
+	FD_WANT_ANY,			/* no O_PATH, no directory */
 };
 
 /* 0, or -EBADF, -ENOTSOCK, -ENOTCONN ... and in *WHY half a sentence such as

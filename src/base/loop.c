@@ -207,7 +207,7 @@ static void dispatch(struct loop *l, const struct epoll_event *e)
 /* ---- timers ---- */
 
 /* What orders them stands in the heap itself, and four children side by side:
- * the fewest lines of memory are touched, which is all that many timers cost. */
+ * the fewest lines of memory are touched, which is what many timers cost. */
 #define CHILDREN 4
 
 static uint32_t parent(uint32_t pos)

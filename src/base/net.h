@@ -61,9 +61,10 @@ const char *net_stage_name(enum net_stage s);
 
 /*
  * Connects within MS (-1: no limit) for each address, all of A (resolved when
- * it has no names yet) tried in order, families that can't be used skipped and told. A Unix socket whose
- * backlog is full is waited for until the deadline. The descriptor is
- * close-on-exec and non-blocking. Returns it or -errno of the last address.
+ * it has no names yet) tried in order, families that can't be used skipped
+ * and told. A Unix socket whose backlog is full is waited for until the
+ * deadline. The descriptor is close-on-exec and non-blocking. Returns it or
+ * -errno of the last address.
  */
 int net_connect(struct addr *a, int64_t ms, const struct net_note *note);
 
@@ -76,7 +77,8 @@ int net_wait(int fd, short events, int64_t ms);
 
 /*
  * Who holds a TCP or UDP port or Unix path, by the inode in /proc/net and
- * /proc/PID/fd. Reads all of /proc: for error texts only. false: can't be found out.
+ * /proc/PID/fd. Reads all of /proc: for error texts only. false: can't be
+ * found out.
  */
 struct net_holder {
 	pid_t pid;

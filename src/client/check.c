@@ -22,7 +22,8 @@ static const struct option options[] = {
 	{ 0 },
 };
 
-static const char usage[] = "usage: usher check [-c FILE] [--effective] [--diff]\n";
+static const char usage[] =
+	"usage: usher check [-c FILE] [--effective] [--diff]\n";
 
 #define DEFAULT_FILE USHER_CONFDIR "/usher.ini"
 
@@ -96,7 +97,8 @@ static void result(const struct check *check, const struct conf *c,
 	fputc('\n', out);
 }
 
-/* What the daemon at CONTROL (NULL: as of all client commands) says that a reload would change. */
+/* What the daemon at CONTROL (NULL: as of all client commands) says that a
+ * reload would change. */
 static int print_diff(const char *control)
 {
 	CLEANUP(json_decrefp) json_t *reply = NULL;

@@ -96,10 +96,10 @@ static void remember(struct top *t)
 /* WIDTH characters, the newest at the right, scaled to its own highest. */
 static void draw_curve(const struct top *t, const char *name, int width)
 {
-	static const char *const fine[] = { " ", "▁", "▂", "▃", "▄", "▅",
-					    "▆", "▇", "█" };
-	static const char *const plain[] = { " ", ".", ".", ":", "-", "=",
-					     "+", "*", "#" };
+	static const char *const fine[] = { " ", "▁", "▂", "▃", "▄",
+					    "▅", "▆", "▇", "█" };
+	static const char *const plain[] = { " ", ".", ".", ":", "-",
+					     "=", "+", "*", "#" };
 	const struct history *h = history_of((struct top *)t, name);
 	float most = 0;
 

@@ -40,7 +40,7 @@ static const char help[] =
 	"until the peer closes.\n"
 	"\n"
 	"  --ack         wait for the answer ACK; without it: failed\n"
-	"  --timeout T   for each stage: look-up, connect, write, answer (10s)\n"
+	"  --timeout T   each stage: look-up, connect, write, answer (10s)\n"
 	"  --json        print what was done as JSON\n"
 	"  -v            tell each address tried, and why not\n"
 	"  --help        this text\n"

@@ -82,7 +82,8 @@ static void listen_on(struct line *l, const char *kind, const struct strv *opt)
 		bool dgram = strcmp(l->w.v[TYPE], "dgram") == 0;
 
 		user(l, &name, &group);
-		import_set(l->im, "listen", "unix%s:%s mode=0666 owner=%s%s%s%s%s",
+		import_set(l->im, "listen",
+			   "unix%s:%s mode=0666 owner=%s%s%s%s%s",
 			   dgram ? "-dgram" : "", service, name,
 			   group ? " group=" : "", group ? group : "",
 			   *options ? " " : "", options);

@@ -397,16 +397,16 @@ void xinetd_service(struct xinetd *x, const char *name, struct attrs *a,
 	bool ok;
 
 	inherit(&o);
-	id = take(&o, "id");
+	id = take(&o, "id") ?: name;
 	o.stream = strcmp(take(&o, "socket_type") ?: "stream", "dgram") != 0;
 	o.wait = strcasecmp(take(&o, "wait") ?: "no", "yes") == 0 ||
 		 !o.stream;
 	o.internal = holds(xinetd_find(a, "type"), "INTERNAL");
 	o.disabled = strcasecmp(take(&o, "disable") ?: "no", "yes") == 0 ||
-		     holds(xinetd_find(&x->defaults, "disabled"), id ? id : name) ||
+		     holds(xinetd_find(&x->defaults, "disabled"), id) ||
 		     (xinetd_find(&x->defaults, "enabled") &&
-		      !holds(xinetd_find(&x->defaults, "enabled"), id ? id : name));
-	import_begin(x->im, id ? id : name, at);
+		      !holds(xinetd_find(&x->defaults, "enabled"), id));
+	import_begin(x->im, id, at);
 	ok = can_be(&o);
 	if (ok) {
 		if (!o.internal || o.stream)

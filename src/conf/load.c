@@ -269,6 +269,7 @@ static void check_agents(struct load *l)
 
 	TAILQ_FOREACH(s, &c->services, entry) {
 		CLEANUP(freep) const char **words = NULL;
+		struct conf_where at;
 		const char *near;
 		size_t n = 0;
 
@@ -278,8 +279,8 @@ static void check_agents(struct load *l)
 		TAILQ_FOREACH(t, &c->services, entry)
 			words[n++] = t->name;
 		near = text_nearest(s->agent_of, words, n);
-		load_error(l, derive_where(s, key_index(key_of_service("builtin"))),
-			   s->title, "builtin",
+		at = derive_where(s, key_index(key_of_service("builtin")));
+		load_error(l, at, s->title, "builtin",
 			   near ? "there is no service '%s'; did you mean %s?"
 				: "there is no service '%s'",
 			   s->agent_of, near);

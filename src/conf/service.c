@@ -252,7 +252,8 @@ static void drop_unfit(struct service_maker *m, struct conf_service *s,
 		const struct entry *e = &defaults->v[i];
 		CLEANUP(freep) char *why = NULL;
 
-		if (is_own(m, e->key) || !derive_where(s, key_index(e->key)).file)
+		if (is_own(m, e->key) ||
+		    !derive_where(s, key_index(e->key)).file)
 			continue;
 		why = derive_unfit(s, e->key);
 		if (!why)

@@ -2,7 +2,8 @@
  * crash - a crash of our own is told from a kill; see crash.h.
  *
  * The handler stores one number into shared memory and lets the signal have
- * its way: its disposition is the default again by then. A sanitizer build keeps the sanitizer's own handlers.
+ * its way: its disposition is the default again by then. A sanitizer build
+ * keeps the sanitizer's own handlers.
  */
 #include "continuity/crash.h"
 

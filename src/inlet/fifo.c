@@ -104,7 +104,8 @@ static int open_dir(struct place *p, char **why)
 	}
 	if ((sb.st_mode & S_IWOTH) ||
 	    ((sb.st_mode & S_IWGRP) && sb.st_gid != 0 &&
-	     sb.st_gid != getegid() && !(p->set_group && sb.st_gid == p->gid))) {
+	     sb.st_gid != getegid() &&
+	     !(p->set_group && sb.st_gid == p->gid))) {
 		*why = xasprintf("fifo: others may write to directory %s; "
 				 "chmod go-w %s, or take another", dir, dir);
 		return -EPERM;

@@ -15,7 +15,7 @@
 struct held {
 	LIST_ENTRY(held) entry;
 	uint64_t id;
-	int record;		/* RECORD_CONN, CONN_HANDED; -1: none was free */
+	int record;		/* RECORD_CONN, CONN_HANDED; -1: none */
 	struct worker *worker;	/* who took it (own queue: shall take); NULL */
 	bool taken;
 	bool is_run;		/* a trigger's */

@@ -221,8 +221,8 @@ int pool_found(struct pool *p, int index);
 /* Builds generations and workers of what was found. */
 void pool_take_over(struct pool *p);
 #define RECORD_ANY UINT32_MAX
-/* A found record of KIND with ARG (or RECORD_ANY) and ID that nobody hung in: its index, now
- * the caller's, or -1. */
+/* A found record of KIND with ARG (or RECORD_ANY) and ID that nobody hung in:
+ * its index, now the caller's, or -1. */
 int pool_claim(struct pool *p, enum record_kind kind, uint32_t arg,
 	       uint64_t id);
 /* Record INDEX is hung in. false: it was not found, or is already. */

@@ -492,8 +492,8 @@ static void adopt_channels(struct worker *w, const struct worker_data *d)
 	struct service *s = w->generation->service;
 
 	if (d->notify >= 0 &&
-	    notify_adopt(s, d->notify, may_store(conf_of(w)), &worker_notify_events,
-			 w, &w->notify) < 0)
+	    notify_adopt(s, d->notify, may_store(conf_of(w)),
+			 &worker_notify_events, w, &w->notify) < 0)
 		w->notify = NULL;
 	w->output = -1;
 	if (d->output >= 0 && output_adopt(s, d->output) >= 0)

@@ -38,6 +38,7 @@ LIBRARIES = {
 }
 
 LONGEST_FUNCTION = 120
+WIDEST = 80
 
 # Where an absolute path may begin, on any machine; and the rest of one that
 # begins with a variable.
@@ -126,6 +127,12 @@ def check_functions(name, text):
             begin = None
 
 
+def check_width(name, text):
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line.expandtabs(8)) > WIDEST:
+            breach(name, number, f"wider than {WIDEST} columns")
+
+
 def check_page(name):
     done = subprocess.run(["mandoc", "-Tlint", os.path.join(TOP, name)],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -169,6 +176,8 @@ def check(name):
         check_includes(name, text)
     if name.endswith(".c"):
         check_functions(name, text)
+    if re.match(r"(src|doc/examples)/.*\.[ch]$|README$", name):
+        check_width(name, text)
     if re.match(r"doc/.*\.[1-8]$", name) and shutil.which("mandoc"):
         check_page(name)
     if re.match(r"#!/bin/(ba)?sh|#!/usr/bin/env bash", text):

@@ -70,7 +70,7 @@ static const struct vector vectors[] = {
 		"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1"
 		"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\2" "\0\x16\0\x17"),
 	  52, "[2001:db8::1]:22", "[2001:db8::2]:23" },
-	/* TLVs behind the addresses are skipped, bytes behind it are not ours */
+	/* TLVs behind the addresses are skipped, bytes behind are not ours */
 	{ BYTES(SIGNATURE "\x21\x11\0\x13" "\xc0\0\2\1" "\xc0\0\2\2"
 		"\x12\x34\0\x50" "\4\0\4abcd" "hello"),
 	  35, "192.0.2.1:4660", "192.0.2.2:80" },
