@@ -1,0 +1,73 @@
+/*
+ * record_private - how the state is laid out, for record's own files.
+ */
+#ifndef USHER_BASE_RECORD_PRIVATE_H
+#define USHER_BASE_RECORD_PRIVATE_H
+
+#include "base/record.h"
+
+#define STATE_MAGIC   0x3172656873755500ull	/* "\0Uusher1" */
+#define STATE_VERSION 1
+#define RECORD_MAGIC  0x5245
+#define RECORD_VERSION 1
+#define TEXTS         16
+#define TEXT_AREA     (256u << 20)
+#define BUFFERS_MAX   65536u
+
+/* Two places for each text: the one that holds, the other to write next. */
+struct text {
+	char name[32];
+	_Atomic uint32_t which;
+	uint32_t pad;
+	struct {
+		uint64_t offset, room, len;
+	} at[2];
+};
+
+struct header {
+	uint64_t magic;
+	uint32_t version, header_len, record_len, slot_len;
+	uint32_t records, slots, buffers, buffer_len;
+	uint64_t slots_at, records_at, texts_at, texts_len, buffers_at, size;
+	uint32_t sum;			/* of all above */
+	/* What follows changes. */
+	uint32_t high;			/* records ever used */
+	uint32_t serial;
+	uint64_t text_used;
+	uint32_t buffers_high;		/* buffers ever used */
+	struct text texts[TEXTS];
+	struct record_globals globals;
+};
+
+#define HEADER_ROOM 8192
+_Static_assert(sizeof(struct header) <= HEADER_ROOM, "header");
+_Static_assert(sizeof(struct record) == 208, "record");
+_Static_assert(sizeof(struct slot) == 640, "slot");
+
+/* The one state of a process. */
+struct record_state {
+	struct header *h;
+	char *base;
+	uint32_t *free;		/* records given back, last first */
+	uint32_t nfree, count;
+	uint32_t *bfree;	/* buffers given back */
+	uint32_t nbfree;
+	bool *btaken;		/* while taking over: of those below */
+	uint32_t claimable;
+	uint32_t found;		/* the last serial of another process, or 0 */
+};
+extern struct record_state record_st;
+
+/* Where everything lies in a state for MAX records and SLOTS services. */
+void record_layout(struct header *h, uint32_t max, uint32_t slots);
+
+/* Of magic to kind, then service, arg, serial: what lies around SUM. */
+uint32_t record_sum(const struct record *r);
+
+static inline struct record *record_all(void)
+{
+	return (struct record *)(void *)(record_st.base +
+					 record_st.h->records_at);
+}
+
+#endif
