@@ -3,7 +3,9 @@
  *
  * A line is one datagram (journal, syslog) or one write of at most PIPE_BUF
  * bytes after poll said that there is room (standard error), so nothing
- * waits and lines of several processes do not mix.
+ * waits and lines of several processes do not mix. A terminal calls itself
+ * writable when there is room for one byte, and would be waited for: it is
+ * opened a second time, without waiting.
  */
 #include "base/log.h"
 
@@ -30,11 +32,12 @@
 static struct {
 	enum log_target target;
 	enum log_level level;
-	int fd;
+	int fd;			/* standard error: a terminal's, or < 0 */
+	bool torn;		/* the last line's end did not go through */
 	uint64_t dropped, told;
 	log_tap_fn *tap;
 	void *tap_arg;
-} lg = { LOG_STDERR, LOG_LEVEL_INFO, -1, 0, 0, NULL, NULL };
+} lg = { .target = LOG_STDERR, .level = LOG_LEVEL_INFO, .fd = -1 };
 
 static const struct {
 	const char *word;
@@ -63,21 +66,28 @@ int log_level_parse(const char *word, enum log_level *out)
 	return -EINVAL;
 }
 
-static int open_socket(const char *path)
+/* Those below are given out by number when the state is opened. */
+static int lift(int low)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int low = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-			 0);
 	int fd, r;
 
 	if (low < 0)
 		return -errno;
-	/* Those below are given out by number when the state is opened. */
 	fd = fcntl(low, F_DUPFD_CLOEXEC, RECORD_LOW);
 	r = -errno;
 	close(low);
+	return fd < 0 ? r : fd;
+}
+
+static int open_socket(const char *path)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = lift(socket(AF_UNIX,
+			     SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+	int r;
+
 	if (fd < 0)
-		return r;
+		return fd;
 	strcpy(sa.sun_path, path);
 	if (connect(fd, (void *)&sa, sizeof(sa)) < 0) {
 		r = -errno;
@@ -95,8 +105,14 @@ int log_open(enum log_target target)
 		target = getenv("JOURNAL_STREAM") ? LOG_JOURNAL : LOG_STDERR;
 	log_close();
 	lg.target = LOG_STDERR;
-	if (target == LOG_STDERR)
+	if (target == LOG_STDERR) {
+		/* Another's terminal can't be opened; it is written to. */
+		if (isatty(STDERR_FILENO))
+			lg.fd = lift(open("/proc/self/fd/2",
+					  O_WRONLY | O_NOCTTY | O_NONBLOCK |
+						  O_CLOEXEC));
 		return 0;
+	}
 	fd = open_socket(target == LOG_JOURNAL ? JOURNAL_PATH : SYSLOG_PATH);
 	if (fd < 0)
 		return fd;
@@ -139,28 +155,41 @@ uint64_t log_dropped(void)
 
 /* ---- writing ---- */
 
-static bool put(const char *p, size_t n)
+/* What was stopped for a while, or is started anew, is looked for again. */
+static bool put_socket(const char *p, size_t n)
 {
-	struct pollfd pfd = { .fd = STDERR_FILENO, .events = POLLOUT };
-
-	if (lg.target != LOG_STDERR) {
-		ssize_t sent = send(lg.fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		/* journald or syslogd was started anew: find it again. */
-		if (sent < 0 && (errno == ECONNREFUSED || errno == ENOTCONN ||
-				 errno == ECONNRESET)) {
-			fd_closep(&lg.fd);
-			lg.fd = open_socket(lg.target == LOG_JOURNAL
-					    ? JOURNAL_PATH : SYSLOG_PATH);
-			sent = lg.fd < 0 ? -1
-				: send(lg.fd, p, n, MSG_DONTWAIT |
-				       MSG_NOSIGNAL);
-		}
-		return sent >= 0;
+	if (lg.fd >= 0) {
+		if (send(lg.fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+			return true;
+		if (errno != ECONNREFUSED && errno != ENOTCONN &&
+		    errno != ECONNRESET)
+			return false;
+		fd_closep(&lg.fd);
 	}
+	lg.fd = open_socket(lg.target == LOG_JOURNAL ? JOURNAL_PATH
+						     : SYSLOG_PATH);
+	return lg.fd >= 0 &&
+	       send(lg.fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+static bool put_stderr(const char *p, size_t n)
+{
+	struct pollfd pfd = { .fd = lg.fd < 0 ? STDERR_FILENO : lg.fd,
+			      .events = POLLOUT };
+	ssize_t done;
+
 	if (poll(&pfd, 1, 0) < 1 || !(pfd.revents & POLLOUT))
 		return false;
-	return write(STDERR_FILENO, p, n) == (ssize_t)n;
+	if (lg.torn && write(pfd.fd, "\n", 1) < 1)
+		return false;
+	done = write(pfd.fd, p, n);
+	lg.torn = done > 0 && (size_t)done < n;
+	return done == (ssize_t)n;
+}
+
+static bool put(const char *p, size_t n)
+{
+	return lg.target == LOG_STDERR ? put_stderr(p, n) : put_socket(p, n);
 }
 
 static size_t prefix(char *buf, size_t room, const struct log_about *a)

@@ -1,5 +1,6 @@
-"""Nobody reads the log: standard error is a full pipe, journald's or syslog's
-socket takes nothing. Usher serves on, drops lines, and says how many."""
+"""Nobody reads the log: standard error is a full pipe or a terminal, journald's
+or syslog's socket takes nothing, or is gone for a while. Usher serves on, drops
+lines, says how many, and finds who is started anew."""
 import os
 import re
 import signal
@@ -68,27 +69,70 @@ def full_pipe():
     print(f"full pipe: {count} lines dropped")
 
 
-# A socket that nobody reads, at the path of journald's or syslog's.
+def terminal():
+    """A terminal that stands still; it calls itself writable when one byte
+    has room."""
+    master, slave = os.openpty()
+    usher = Daemon(CONF.replace("@LOG@", "stderr"), command=[
+        "sh", "-c", f"exec @BUILD@/usher serve -c @DIR@/usher.ini "
+        f"2>/proc/{os.getpid()}/fd/{slave}"])
+    with usher:
+        serves(usher, CLIENTS)
+        wait_for(lambda: usher.service("hello")["busy"] == 0)
+        os.set_blocking(master, False)
+        text = b""
+
+        def dropped():
+            nonlocal text
+            serves(usher, 1)
+            try:
+                while part := os.read(master, 65536):
+                    text += part
+            except BlockingIOError:
+                pass
+            return re.search(rb"\n(usher: warning: (\d+) log lines could not "
+                             rb"be written)\r\n", text)
+        count = int(wait_for(dropped)[2])
+        assert count > 100, count
+    os.close(master)
+    os.close(slave)
+    print(f"terminal: {count} lines dropped")
+
+
+# A socket that nobody reads, at the path of journald's or syslog's; then none
+# is there, then one that is read.
 COVER = """
 mount -t tmpfs none @PLACE@ || exit 76
-exec python3 -c '
-import os, socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-os.makedirs(os.path.dirname(sys.argv[1]), exist_ok=True)
-s.bind(sys.argv[1])
-s.set_inheritable(True)
+exec /usr/bin/python3 -c '
+import os, socket, sys, time
+path, folder = sys.argv[1:3]
+def door():
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.bind(path)
+    return s
+if path == "/dev/log":
+    os.mknod("/dev/null", 0o20666, os.makedev(1, 3))
+os.makedirs(os.path.dirname(path), exist_ok=True)
+s = door()
 child = os.fork()
 if child == 0:
     if os.fork():
         os._exit(0)     # nobody that usher would have to reap
-    import time
-    while not os.path.exists(sys.argv[2] + "/read"):
-        time.sleep(0.05)
+    def when(name):
+        while not os.path.exists(folder + "/" + name):
+            time.sleep(0.02)
+    when("end")
+    s.close()
+    os.unlink(path)
+    open(folder + "/ended", "w").close()
+    when("again")
+    s = door()
+    open(folder + "/begun", "w").close()
     s.settimeout(20)
     while True:
         data = s.recv(65536)
         if b"could not be written" in data:
-            open(sys.argv[2] + "/told", "wb").write(data)
+            open(folder + "/told", "wb").write(data)
             os._exit(0)
 os.waitpid(child, 0)
 s.close()
@@ -108,7 +152,10 @@ def stuck(log, place, path):
         usher.wait_ready()
         serves(usher, CLIENTS)
         wait_for(lambda: usher.service("hello")["busy"] == 0)
-        open(f"{usher.dir}/read", "w", encoding="ascii").close()
+        for ask, answer in ("end", "ended"), ("again", "begun"):
+            open(f"{usher.dir}/{ask}", "w", encoding="ascii").close()
+            wait_for(lambda: os.path.exists(f"{usher.dir}/{answer}"))
+            serves(usher, 1)
 
         def told():
             serves(usher, 1)
@@ -120,4 +167,6 @@ def stuck(log, place, path):
 
 
 full_pipe()
+terminal()
 stuck("journal", "/run", "/run/systemd/journal/socket")
+stuck("syslog", "/dev", "/dev/log")
