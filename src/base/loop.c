@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,6 +55,7 @@ struct loop {
 	bool reaping, stop;
 	int slot;			/* of the event being served */
 	int64_t now;
+	int64_t alarm;			/* ms: what the timerfd is set to */
 	struct loop_stats stats;
 };
 
@@ -383,23 +385,36 @@ static void read_signals(struct loop *l)
 	}
 }
 
-/* Serial 0 and index ROLE_SIGNAL: no record has serial 0. */
-static int watch_signals(struct loop *l)
+/* FD becomes ROLE, in place of the one before us. Serial 0 and the role as
+ * index: no record has serial 0. */
+static int watch_role(int fd, enum record_role role, uint32_t events)
 {
-	struct epoll_event e = { .events = EPOLLIN,
-				 .data.u64 = ROLE_SIGNAL };
-	int fd, r;
+	struct epoll_event e = { .events = events, .data.u64 = role };
+	int r;
 
-	sigemptyset(&l->mask);
-	epoll_ctl(ROLE_EPOLL, EPOLL_CTL_DEL, ROLE_SIGNAL, NULL);
-	fd = signalfd(-1, &l->mask, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	r = record_role(fd, ROLE_SIGNAL);
+	epoll_ctl(ROLE_EPOLL, EPOLL_CTL_DEL, role, NULL);
+	r = record_role(fd, role);
 	if (r < 0)
 		return r;
-	return epoll_ctl(ROLE_EPOLL, EPOLL_CTL_ADD, ROLE_SIGNAL, &e) < 0
-		? -errno : 0;
+	return epoll_ctl(ROLE_EPOLL, EPOLL_CTL_ADD, role, &e) < 0 ? -errno : 0;
+}
+
+static int watch_signals(struct loop *l)
+{
+	sigemptyset(&l->mask);
+	return watch_role(signalfd(-1, &l->mask, SFD_NONBLOCK | SFD_CLOEXEC),
+			  ROLE_SIGNAL, EPOLLIN);
+}
+
+/* Edge-triggered: it wakes, nobody needs to read it. */
+static int watch_alarm(struct loop *l)
+{
+	l->alarm = INT64_MAX;
+	return watch_role(timerfd_create(CLOCK_MONOTONIC,
+					 TFD_NONBLOCK | TFD_CLOEXEC),
+			  ROLE_ALARM, EPOLLIN | EPOLLET);
 }
 
 int loop_signal(struct loop *l, int signo, signal_fn *fn, void *arg)
@@ -445,6 +460,8 @@ int loop_open(struct loop **out, bool adopt)
 	TAILQ_INIT(&l->tasks);
 	l->now = loop_us() / 1000;
 	r = watch_signals(l);
+	if (r == 0)
+		r = watch_alarm(l);
 	if (r < 0)
 		return r;
 	l->watches = xcalloc(record_max(), sizeof(*l->watches));
@@ -468,16 +485,27 @@ void loop_stop(struct loop *l)
 	l->stop = true;
 }
 
+/*
+ * How long to wait: not at all or, since the alarm is set, for an event. A
+ * time limit in epoll_wait would be a timer of the kernel's to set and to
+ * cancel in every round; the alarm is touched only when it would come late.
+ * One that comes too early, for a timer that is cancelled, costs a round.
+ */
 static int wait_ms(struct loop *l)
 {
-	int64_t left;
+	int64_t due = l->ntimers ? l->heap[1].ms : INT64_MAX;
+	struct itimerspec at = { 0 };
 
-	if (!l->ntimers)
+	if (due >= l->alarm)
 		return -1;
-	left = l->heap[1].ms - loop_us() / 1000;
-	if (left <= 0)
+	if (due <= loop_us() / 1000)
 		return 0;
-	return left > INT_MAX ? INT_MAX : (int)left;
+	at.it_value.tv_sec = due / 1000;
+	at.it_value.tv_nsec = due % 1000 * 1000000;
+	if (timerfd_settime(ROLE_ALARM, TFD_TIMER_ABSTIME, &at, NULL) < 0)
+		return 1;
+	l->alarm = due;
+	return -1;
 }
 
 static int round_once(struct loop *l)
@@ -488,11 +516,13 @@ static int round_once(struct loop *l)
 	if (n < 0 && errno != EINTR)
 		return -errno;
 	l->now = loop_us() / 1000;
+	if (l->alarm <= l->now)
+		l->alarm = INT64_MAX;	/* it has come */
 	l->stats.rounds++;
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.u64 == ROLE_SIGNAL)
 			read_signals(l);
-		else
+		else if (ev[i].data.u64 != ROLE_ALARM)
 			dispatch(l, &ev[i]);
 	}
 	run_timers(l);

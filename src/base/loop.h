@@ -8,7 +8,8 @@
  * grow with the number of idle watches.
  *
  * Timers are a heap in here (milliseconds, CLOCK_MONOTONIC), embedded in
- * their owners; one that is set in a round does not run in it. Signals come
+ * their owners, and one timerfd for all of them; one that is set in a round
+ * does not run in it. Signals come
  * by signalfd. Nothing blocks in a callback; a debug build names the callback
  * that took over 1 ms.
  */

@@ -45,6 +45,7 @@ enum record_role {
 	ROLE_LOCK,	/* the lock beside the control socket */
 	ROLE_RESERVE,	/* given up to be able to say no at EMFILE */
 	ROLE_ASK,	/* where the next usher asks the keeper (no manager) */
+	ROLE_ALARM,	/* timerfd: the loop's next timer */
 	RECORD_LOW = 20,
 };
 
