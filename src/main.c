@@ -17,7 +17,8 @@ static void print_help(void)
 	     "Owns every door of a machine and shows each arrival to the "
 	     "program that\ndeals with it.\n");
 	for (size_t i = 0; (w = word_at(i)); i++)
-		printf("  %-10s %s\n", w->name, w->help);
+		if (w->help)		/* else usher's own */
+			printf("  %-10s %s\n", w->name, w->help);
 	puts("\nusher COMMAND --help tells more; so do usher(8) and "
 	     "usher.ini(5).");
 }
@@ -49,8 +50,9 @@ static int unknown(const char *name)
 	const struct word *w;
 	size_t n = 0;
 
-	while (n < ARRAY_SIZE(all) && (w = word_at(n)))
-		all[n++] = w->name;
+	for (size_t i = 0; n < ARRAY_SIZE(all) && (w = word_at(i)); i++)
+		if (w->help)
+			all[n++] = w->name;
 	near = text_nearest(name, all, n);
 	if (near)
 		fprintf(stderr, "usher: no command '%s'; did you mean %s?\n",

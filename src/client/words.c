@@ -120,8 +120,8 @@ static const struct word words[] = {
 	{ .name = "shutdown", .run = run_shutdown,
 	  .help = "close the doors, finish, end",
 	  .options = { { "now", 0, NULL, "end what is in flight", false },
-		       { "unless-restart", 0, NULL, "for ExecStop=: does "
-			 "nothing when systemd restarts the unit", false } } },
+		       { "unless-restart", 0, NULL, "for ExecStop=: nothing "
+			 "when systemd restarts", false } } },
 
 	{ .name = "trigger", .run = run_trigger,
 	  .arguments = "SERVICE|ADDRESS [MESSAGE]", .least = 1, .most = 2,

@@ -35,7 +35,7 @@ struct ask {
 struct word {
 	const char *name;
 	const char *arguments;	/* for the usage line */
-	const char *help;	/* one line */
+	const char *help;	/* one line; NULL: not for people */
 	/* A command of its own, which reads its words itself... */
 	int (*fn)(int argc, char **argv);
 	/* ... or a client command: how many words, and what it does. */

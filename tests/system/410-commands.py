@@ -163,8 +163,13 @@ with Daemon(CONF, fds=False) as usher:
     # Help and completion know what the command knows.
     commands = words()
     assert len(commands) == len(set(commands)) > 25
+    told = re.findall(r"^  (\S+)", out("--help"), re.M)
+    assert set(told) == set(commands), told
+    assert "(null)" not in out("--help")
     for command in commands:
         text = usher.run(command, "--help").stdout
+        assert len(text.splitlines()) <= 23 and \
+            max(map(len, text.splitlines())) < 80, text
         listed = {word.rstrip("=") for word in words(command)
                   if re.match(r"--[a-z]", word)}
         told = set(re.findall(r"(--[a-z][a-z-]+)", text)) - {"--help"}

@@ -412,7 +412,20 @@ START_TEST(complete)
 }
 END_TEST
 
-/* Every key is in the man page, under its own tag. */
+static bool is_key(const char *name, size_t len)
+{
+	for (size_t i = 0; i < n_service_keys + n_usher_keys; i++) {
+		const char *key = i < n_service_keys
+					  ? service_keys[i].name
+					  : usher_keys[i - n_service_keys].name;
+
+		if (strlen(key) == len && strncmp(key, name, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Every key is in the man page, under its own tag, and no other. */
 START_TEST(documented)
 {
 	static const char path[] = USHER_SRCDIR "/doc/usher.ini.5";
@@ -427,10 +440,20 @@ START_TEST(documented)
 					   ? service_keys[i].name
 					   : usher_keys[i - n_service_keys]
 						     .name;
-		CLEANUP(freep) char *tag = xasprintf(".It Cm %s ", name);
+		CLEANUP(freep) char *tag = xasprintf("\n.It Cm %s No =",
+						     name);
+		const char *at = strstr(page, tag);
 
-		ck_assert_msg(strstr(page, tag) != NULL, "%s is not in %s",
-			      name, path);
+		ck_assert_msg(at && !strstr(at + 1, tag),
+			      "%s is not once in %s", name, path);
+	}
+	for (const char *p = page; (p = strstr(p, "\n.It Cm ")); p++) {
+		const char *name = p + strlen("\n.It Cm ");
+		size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz_46");
+
+		ck_assert_msg(strncmp(name + len, " No =", 5) != 0 ||
+				      is_key(name, len),
+			      "%s: %.*s is no key", path, (int)len, name);
 	}
 }
 END_TEST
