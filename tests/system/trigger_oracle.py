@@ -38,8 +38,12 @@ exec = /bin/sh -c 'printf "%%s %%s\\n" "$USHER_TRIGGER" "$(tr "\\n" " " < @DIR@/
 
 
 def message_of(writer, number):
-    """Half of them are one message, the others a writer's own."""
-    return "all" if number % 2 else f"w{writer}"
+    """Half of them are one message, a quarter a writer's own; the others
+    change after some, so that the last of each has no later one that a run
+    would come for anyway."""
+    if number % 2:
+        return "all"
+    return f"w{writer}" + (f".{number // 40}" if number % 4 else "")
 
 
 def fire(kind, directory, port, fifo, message):
@@ -88,15 +92,19 @@ class Oracle:
             for writer, number in enumerate(numbers):
                 best[writer] = max(best[writer], int(number))
 
-    def uncovered(self, last):
-        """Triggers that no run covers, of those up to LAST of each writer:
-        the last of each message stands for all before it."""
+    def uncovered(self, ends):
+        """Those of ENDS, see ends_of, that no run covers."""
         self.read()
-        return [(writer, number) for writer in range(WRITERS)
-                for number in (last, last - 1)
-                if number > 0 and self.best.get(
-                    message_of(writer, number), [0] * WRITERS)[writer]
-                < number]
+        return [(writer, message, number) for writer, message, number in ends
+                if self.best.get(message, [0] * WRITERS)[writer] < number]
+
+
+def ends_of(first, last):
+    """Of the triggers from FIRST to LAST of each writer the last with each
+    message: what covers it covers all before it."""
+    return [(writer, message, number) for writer in range(WRITERS)
+            for message, number in {message_of(writer, n): n
+                                    for n in range(first, last + 1)}.items()]
 
 
 def fire_all(total, rounds, disturb=None, conf=CONF % "10s", every=0.2):
@@ -107,7 +115,7 @@ def fire_all(total, rounds, disturb=None, conf=CONF % "10s", every=0.2):
         with open(f"{usher.dir}/seen", "wb") as file:
             file.write(b"%010d\n" % 0 * WRITERS)
         oracle = Oracle(usher)
-        count = 0
+        count = alone = 0
         for turn in range(rounds):
             first, last = turn * each + 1, (turn + 1) * each
             writers = [popen([sys.executable, os.path.abspath(__file__),
@@ -127,11 +135,13 @@ def fire_all(total, rounds, disturb=None, conf=CONF % "10s", every=0.2):
 
             wait_for(done, 600, "the writers")
             assert [stopped(w) for w in writers] == [0] * WRITERS
-            wait_for(lambda: not oracle.uncovered(last), 60,
+            ends = ends_of(first, last)
+            wait_for(lambda: not oracle.uncovered(ends), 120,
                      f"all covered, round {turn}")
-        print(f"{each * rounds * WRITERS} triggers, {oracle.runs} runs, "
-              f"0 uncovered" + (f", disturbed {count} times" if disturb
-                                else ""))
+            alone += len(ends)
+        print(f"{each * rounds * WRITERS} triggers, {alone} of them the last "
+              f"of a message, {oracle.runs} runs, 0 uncovered" +
+              (f", disturbed {count} times" if disturb else ""))
         if disturb:
             assert count > 0
         oracle.file.close()
