@@ -99,7 +99,8 @@ int record_text_set(const char *name, const char *text, size_t len)
 		record_st.h->text_used += room;
 	}
 	if (text) {
-		char *p = record_st.base + record_st.h->texts_at + t->at[w].offset;
+		char *p = record_st.base + record_st.h->texts_at +
+			  t->at[w].offset;
 
 		memcpy(p, text, len);
 		p[len] = 0;
