@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "conf/load.h"
 #include "conf/reader.h"
+#include "conf/service.h"
 
 /* No configuration is larger; /dev/zero is. */
 #define FILE_MOST (64u << 20)
@@ -43,9 +44,16 @@ static void on_mistake(void *arg, unsigned line, const char *key,
 		       const char *what)
 {
 	struct file *f = arg;
+	const struct key *k;
 
 	load_error(f->l, here(f, line), title(f), key, "%s", what);
 	f->entry = NULL;
+	if (!f->section)
+		return;
+	f->section->gap = true;
+	if (key && (k = names_get(&f->l->service_keys, key)) &&
+	    service_shaped_by(k))
+		f->section->lost = true;
 }
 
 /* --- sections ------------------------------------------------------------ */
@@ -217,6 +225,7 @@ static void on_entry(void *arg, unsigned line, const char *key,
 					       : &f->l->service_keys,
 		      key);
 	if (!k) {
+		s->gap = true;
 		unknown_key(f, line, key);
 		return;
 	}

@@ -243,7 +243,6 @@ static void make_services(struct load *l)
 	service_maker_open(&m, l);
 	for (size_t i = 0; i < l->nsections; i++) {
 		const struct section *from = l->sections[i];
-		size_t errors = l->nerrors;
 		struct conf_service *s;
 
 		if (from->kind != SECTION_SERVICE)
@@ -256,7 +255,7 @@ static void make_services(struct load *l)
 		TAILQ_INSERT_TAIL(&l->conf->services, s, entry);
 		names_put(l->conf->names, s->name, s);
 		l->conf->nservices++;
-		service_world(l, s, l->nerrors == errors);
+		service_world(l, s, !m.unshaped);
 	}
 	service_maker_close(&m);
 }

@@ -26,6 +26,8 @@ struct section {
 	struct conf_where where;
 	struct entry *v;
 	size_t n;
+	bool gap;		/* a line of it was not understood, ... */
+	bool lost;		/* ... one that would say what it is */
 };
 
 /* A line of the report to be. */

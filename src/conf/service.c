@@ -43,6 +43,19 @@ static bool overrides(const struct service_maker *m, const struct key *k)
 	return is_own(m, k);
 }
 
+bool service_shaped_by(const struct key *k)
+{
+	static const char *const names[] = {
+		"exec", "relay", "builtin", "listen", "trigger", "every",
+		"handoff", "protocol", "pick", "reports",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(names[i], k->name) == 0)
+			return true;
+	return false;
+}
+
 static bool take(struct service_maker *m, struct conf_service *s,
 		 const struct section *from, const struct entry *e)
 {
@@ -54,6 +67,7 @@ static bool take(struct service_maker *m, struct conf_service *s,
 	derive_mark(s, key_index(e->key), e->where);
 	if (value_parse(e->key, s, e->value, &in, &why) == 0)
 		return true;
+	m->unshaped |= service_shaped_by(e->key);
 	/* A wrong default is told once, not by each service. */
 	if (from->kind == SECTION_SERVICE)
 		load_error(m->l, e->where, from->title, e->key->name,
@@ -148,7 +162,7 @@ static void shape_handler(struct service_maker *m, struct conf_service *s,
 						       : HANDLER_EXEC;
 	else if (derive_is_set(s, "relay"))
 		s->handler = HANDLER_RELAY;
-	else
+	else if (!title->gap)
 		load_error(m->l, title->where, title->title, NULL,
 			   "nobody deals with arrivals; it needs exec, relay "
 			   "or builtin");
@@ -209,20 +223,6 @@ static void shape(struct service_maker *m, struct conf_service *s,
 
 /* --- defaults ------------------------------------------------------------ */
 
-/* Was K looked at by shape? */
-static bool is_shape(const struct key *k)
-{
-	static const char *const names[] = {
-		"exec", "relay", "builtin", "listen", "trigger", "every",
-		"handoff", "protocol", "pick", "reports",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strcmp(names[i], k->name) == 0)
-			return true;
-	return false;
-}
-
 static void take_defaults(struct service_maker *m, struct conf_service *s,
 			  const struct section *defaults)
 {
@@ -233,13 +233,13 @@ static void take_defaults(struct service_maker *m, struct conf_service *s,
 		if (overrides(m, e->key))
 			continue;
 		why = derive_cannot(s, e->key);
-		if (!why && is_shape(e->key) &&
+		if (!why && service_shaped_by(e->key) &&
 		    !derive_where(s, key_index(e->key)).file)
 			why = xstrdup("does not go with the service's own "
 				      "keys");
 		if (why)
 			mute(m, s, defaults, e, why);
-		else if (!is_shape(e->key))
+		else if (!service_shaped_by(e->key))
 			take(m, s, defaults, e);
 	}
 }
@@ -275,15 +275,17 @@ static void take_own(struct service_maker *m, struct conf_service *s,
 	}
 }
 
+/* SOUND: every value is right, so that they may be held against each other. */
 static void judge_own(struct service_maker *m, struct conf_service *s,
-		      const struct section *own)
+		      const struct section *own, bool sound)
 {
 	const struct key *told = NULL;
 
 	for (size_t i = 0; i < own->n; i++) {
 		const struct entry *e = &own->v[i];
 		CLEANUP(freep) char *why = derive_cannot(s, e->key);
-		CLEANUP(freep) char *unfit = derive_unfit(s, e->key);
+		CLEANUP(freep) char *unfit = sound ? derive_unfit(s, e->key)
+						   : NULL;
 
 		if (why)
 			load_error(m->l, e->where, own->title, e->key->name,
@@ -317,6 +319,8 @@ static bool judge_handler(struct service_maker *m, struct conf_service *s,
 static void judge_doors(struct service_maker *m, struct conf_service *s,
 			const struct section *own)
 {
+	if (own->gap)
+		return;		/* it may have been that line */
 	if (s->handler != HANDLER_EXEC && !derive_is_set(s, "listen"))
 		load_error(m->l, own->where, own->title, NULL,
 			   "no arrival can reach it; it needs listen");
@@ -333,7 +337,9 @@ struct conf_service *service_make(struct service_maker *m,
 {
 	struct conf_service *s = xmalloc(sizeof(*s));
 	size_t errors = m->l->nerrors;
+	bool sound;
 
+	m->unshaped = own->lost;
 	*s = m->preset;
 	s->name = xstrdup(own->service);
 	s->title = xstrdup(own->title);
@@ -343,12 +349,13 @@ struct conf_service *service_make(struct service_maker *m,
 	shape(m, s, own, defaults);
 	take_defaults(m, s, defaults);
 	/* What can't act is only worth telling where the rest is known. */
-	if (judge_handler(m, s, own) && m->l->nerrors == errors) {
+	sound = m->l->nerrors == errors;
+	if (judge_handler(m, s, own) && !m->unshaped) {
 		derive_defaults(s);
 		drop_unfit(m, s, defaults);
 		derive_defaults(s);
 		judge_doors(m, s, own);
-		judge_own(m, s, own);
+		judge_own(m, s, own, sound);
 	}
 	return s;
 }

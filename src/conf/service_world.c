@@ -148,7 +148,7 @@ static void note_port(struct load *l, const struct conf_service *s,
 }
 
 static void check_addrs(struct load *l, struct conf_service *s,
-			const char *key, struct conf_addrs *list, bool sound)
+			const char *key, struct conf_addrs *list, bool shaped)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		struct conf_addr *a = &list->v[i];
@@ -156,7 +156,7 @@ static void check_addrs(struct load *l, struct conf_service *s,
 		const char *why = upstream ? unfit_relay(&a->addr)
 				  : list == &s->trigger
 					  ? unfit_trigger(&a->addr)
-				  : sound ? unfit_listen(s, &a->addr) : NULL;
+				  : shaped ? unfit_listen(s, &a->addr) : NULL;
 
 		if (!why && !upstream && a->addr.opt.source)
 			why = "source= is an option of upstreams";
@@ -294,11 +294,11 @@ static void check_surroundings(struct load *l, struct conf_service *s)
 	check_directory(l, s, "directory", inside);
 }
 
-void service_world(struct load *l, struct conf_service *s, bool sound)
+void service_world(struct load *l, struct conf_service *s, bool shaped)
 {
-	check_addrs(l, s, "listen", &s->listen, sound);
-	check_addrs(l, s, "trigger", &s->trigger, sound);
-	check_addrs(l, s, "relay", &s->relay, sound);
+	check_addrs(l, s, "listen", &s->listen, shaped);
+	check_addrs(l, s, "trigger", &s->trigger, shaped);
+	check_addrs(l, s, "relay", &s->relay, shaped);
 	if (s->ready.kind == READY_PROBE && s->ready.probe.text)
 		resolve(l, s, "ready", where(s, "ready"), &s->ready.probe,
 			false);

@@ -58,8 +58,6 @@ static const struct {
 	  "t:4: [service a] output: an indented line continues the value "
 	  "above; begin the key at the line's start" },
 	{ "[service a]\n  listen = unix:/tmp/a\nexec = /bin/sh\n",
-	  "t:1: [service a] no arrival can reach it; it needs listen, "
-	  "trigger or every\n"
 	  "t:2: [service a] listen: an indented line continues the value "
 	  "above; begin the key at the line's start" },
 	{ "[service a]\n\tunix:/tmp/a\nlisten = unix:/tmp/a\n"
@@ -73,6 +71,19 @@ static const struct {
 	{ GOOD "listen tcp:*:79\n",
 	  "t:4: [service a] listen: there is no '=' in this line; write "
 	  "'listen = tcp:*:79'" },
+	{ "[service a]\nlisten tcp:*:79\nexec = /bin/sh\n",
+	  "t:2: [service a] listen: there is no '=' in this line; write "
+	  "'listen = tcp:*:79'" },
+	{ GOOD "handoff pass\nqueue_limit = 3\n",
+	  "t:4: [service a] handoff: there is no '=' in this line; write "
+	  "'handoff = pass'" },
+	{ GOOD "max_per_source 10\nqueue_limit = 3\nnice = x\n",
+	  "t:4: [service a] max_per_source: there is no '=' in this line; "
+	  "write 'max_per_source = 10'\n"
+	  "t:5: [service a] queue_limit: cannot act here: under handoff = "
+	  "spawn; it acts in: pass\n"
+	  "t:6: [service a] nice: 'x' is no number from -20 to 19; added to "
+	  "the program's niceness" },
 	{ GOOD "listen: tcp:*:79\n",
 	  "t:4: [service a] listen: there is no '=' in this line; write "
 	  "'listen = tcp:*:79'" },
