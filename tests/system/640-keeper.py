@@ -7,9 +7,8 @@ import signal
 import socket
 import subprocess
 
-from harness import (BINARY, Daemon, children, connect, popen, receive_all,
-                     wait_for)
-from continuity_lib import is_debug, next_ready
+from harness import BINARY, Daemon, connect, popen, receive_all, wait_for
+from continuity_lib import is_debug, keeper_of, next_ready
 
 timeout = 240
 
@@ -30,21 +29,6 @@ exec = /bin/echo spawned
 trigger = fifo:job
 exec = /bin/true
 """
-
-
-def keeper_of(pid):
-    """The keeper's pid; it says its name a moment after it was made."""
-    def found():
-        return [p for p in children(pid) if "usher-keeper" in name_of(p)]
-    return wait_for(found, what="a keeper")[0]
-
-
-def name_of(pid):
-    try:
-        with open(f"/proc/{pid}/comm", encoding="ascii") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def alive(client):

@@ -3,7 +3,7 @@ import os
 import re
 import time
 
-from harness import BINARY, BUILD, dose, wait_for
+from harness import BINARY, BUILD, children, dose, wait_for
 
 EVERY = ("pass", "reports", "spawn", "share")
 
@@ -44,6 +44,20 @@ def killed(usher, deadline=30):
     usher.read_notify()
     usher.kill()
     next_ready(usher, deadline)
+
+
+def keeper_of(pid):
+    """The keeper's pid; it says its name a moment after it was made."""
+    def name_of(child):
+        try:
+            with open(f"/proc/{child}/comm", encoding="ascii") as file:
+                return file.read().strip()
+        except OSError:
+            return ""
+
+    return wait_for(lambda: [p for p in children(pid)
+                             if name_of(p) == "usher-keeper"],
+                    what="a keeper")[0]
 
 
 def took(usher):
