@@ -36,6 +36,11 @@ queue_limit = 16
 listen = unix:@DIR@/relay
 relay = unix:@DIR@/up
 
+[service carried]
+listen = unix:@DIR@/carried
+relay = unix:@DIR@/up
+relay_workers = 1
+
 [service job]
 trigger = unix:@DIR@/job
 trigger_ack = yes
@@ -101,8 +106,8 @@ def fill(client):
             return sent
 
 
-def relayed(usher, door):
-    client = usher.client("relay")
+def relayed(usher, door, service="relay"):
+    client = usher.client(service)
     upstream = door.accept()[0]
     upstream.settimeout(20)
     client.sendall(b"hello")
@@ -133,6 +138,13 @@ with Daemon(CONF % "respawn", fds=False) as usher, \
     door.settimeout(20)
     busy, full = relayed(usher, door)
     idle, other = relayed(usher, door)
+
+    # A killed process of relay_workers takes its own; the next one serves.
+    carried, there = relayed(usher, door, "carried")
+    os.kill(usher.workers("carried")[0], signal.SIGKILL)
+    assert until_end(carried) == until_end(there) == b""
+    carried, there = relayed(usher, door, "carried")
+
     sent = fill(busy)
     killed(usher)
     got = until_end(full)
@@ -141,7 +153,9 @@ with Daemon(CONF % "respawn", fds=False) as usher, \
     assert until_end(busy) == b""
     other.sendall(b"and back")
     assert idle.recv(100) == b"and back"
-    for sock in (busy, full, idle, other):
+    there.sendall(b"still there")
+    assert carried.recv(100) == b"still there"
+    for sock in (busy, full, idle, other, carried, there):
         sock.close()
 
 # A run that ended while no usher lived: Linux 6.15 still tells how, else it
