@@ -39,7 +39,6 @@
 #include "work/output.h"
 
 #define MAX_SLOTS 16384
-#define RELOAD_AGAIN_MS 100
 
 struct daemon {
 	struct usher u;
@@ -50,7 +49,6 @@ struct daemon {
 	enum begin_how how;
 	struct revived revived;
 	struct task dismiss;
-	struct timer reload;	/* a SIGHUP came while one was under way */
 	struct rlimit started;	/* with these limits */
 	int pid_fd;
 	int status;
@@ -100,6 +98,13 @@ static void follow_control(struct usher *u)
 
 	if (u->control && control_changed(u, &why) < 0)
 		log_error("%s; the control socket stays where it was", why);
+}
+
+/* A half-done reload can't be carried on by another image. */
+static void on_handover(struct usher *u)
+{
+	action_reload_end(u, -ECANCELED, "an upgrade came first, and nothing "
+			  "was changed; reload again");
 }
 
 static void on_conf(struct usher *u)
@@ -169,8 +174,6 @@ static void on_unknown(void *arg, const struct signalfd_siginfo *si)
 		   "be asked for", sigabbrev_np((int)si->ssi_signo) ?: "?");
 }
 
-/* The one that is under way may have read the file before it was changed, so
- * another follows it, however many signals came. */
 static void reload(void *arg)
 {
 	struct daemon *d = arg;
@@ -178,9 +181,7 @@ static void reload(void *arg)
 
 	manager_reloading();
 	r = action_reload(&d->u, false, reloaded, d);
-	if (r == -EBUSY)
-		timer_set(d->u.loop, &d->reload, RELOAD_AGAIN_MS, reload, d);
-	else if (r < 0)
+	if (r < 0)
 		reloaded(d, r, strerror(-r));
 }
 
@@ -420,6 +421,7 @@ static void open_model(struct daemon *d)
 	u->on_gone = action_gone;
 	u->on_change = on_change;
 	u->on_conf = on_conf;
+	u->on_handover = on_handover;
 	u->on_returned = on_returned;
 	loop_signal(u->loop, SIGTERM, on_stop, d);
 	loop_signal(u->loop, SIGINT, on_stop, d);

@@ -24,9 +24,14 @@ int action_revive(struct usher *u, struct conf *c);
 void action_resume_all(struct usher *u);
 
 /* Reads the file anew (U->conf's path), plans, prepares, commits, retires.
- * WAIT: DONE when its rolls have settled, else once committed. -EBUSY while
- * one is under way. REPORT's errors are in TEXT, a line each. */
+ * WAIT: DONE when its rolls have settled, else once committed. Asked for
+ * while one is under way: another follows it. REPORT's errors are in TEXT, a
+ * line each. */
 int action_reload(struct usher *u, bool wait, action_done *done, void *arg);
+
+/* Gives up the reload that is under way and those that would follow, with
+ * nothing changed: who asked is told RESULT and WHY. */
+void action_reload_end(struct usher *u, int result, const char *why);
 
 /* What a reload would change, a line each service, as DONE's text; or the
  * file's mistakes with -EINVAL. */

@@ -167,6 +167,7 @@ void action_shutdown(struct usher *u, bool now, action_done *done, void *arg)
 		ending.done = done;
 		ending.arg = arg;
 	}
+	action_reload_end(u, -ESHUTDOWN, "usher is stopping");
 	if (!u->stopping)
 		timer_set(u->loop, &ending.patience, u->conf->shutdown_timeout,
 			  out_of_patience, u);

@@ -161,6 +161,8 @@ static void backend_died(struct worker *w, const struct child_exit *e)
 	struct relay *r;
 
 	(void)e;
+	if (trial_has(w))
+		return;
 	if (w->fault && !w->ready)
 		take_all(b, relay_refuse);
 	/* Who was about to be connected to it waits for the next one. */
@@ -282,6 +284,12 @@ static void changed(struct service *s, const struct conf_service *old,
 	pool_settings(b->pool, bits);
 }
 
+static int prepare(struct service *s, const struct trial *t,
+		   char **why)
+{
+	return pool_try(make(s)->pool, t, why);
+}
+
 static int roll(struct service *s, roll_done *done, void *arg)
 {
 	return s->work ? roll_begin(s->work, done, arg) : -EOPNOTSUPP;
@@ -369,6 +377,8 @@ const struct handler handler_backend = {
 	.room = room,
 	.arrive = arrive,
 	.changed = changed,
+	.prepare = prepare,
+	.unprepare = pool_untry,
 	.roll = roll,
 	.scale = scale,
 	.stop = stop,

@@ -440,3 +440,19 @@ bool addr_same(const struct addr *a, const struct addr *b)
 	       (a->host == b->host ||
 		(a->host && b->host && strcasecmp(a->host, b->host) == 0));
 }
+
+bool addr_is_v6only(const struct addr *a)
+{
+	bool dual = !a->host && a->family == AF_UNSPEC;
+
+	return a->opt.v6only == ADDR_UNSET ? !dual
+					   : a->opt.v6only == ADDR_YES;
+}
+
+bool addr_same_bound(const struct addr *a, const struct addr *b)
+{
+	return addr_is_v6only(a) == addr_is_v6only(b) &&
+	       (a->opt.freebind == ADDR_YES) ==
+		       (b->opt.freebind == ADDR_YES) &&
+	       same_text(a->opt.interface, b->opt.interface);
+}

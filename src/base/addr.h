@@ -77,6 +77,10 @@ void addr_free(struct addr *a);
 void addr_copy(struct addr *to, const struct addr *from);
 /* Same kind, family, address, type: the same door. */
 bool addr_same(const struct addr *a, const struct addr *b);
+/* Same in those options that act when it is bound, and never again. */
+bool addr_same_bound(const struct addr *a, const struct addr *b);
+/* Is a socket for IPv6 not to be for IPv4 too? */
+bool addr_is_v6only(const struct addr *a);
 /* "tcp", "unix-seqpacket" ... */
 const char *addr_kind_name(enum addr_kind kind);
 int addr_socktype(enum addr_kind kind);

@@ -38,12 +38,17 @@ int net_listen(const struct addr *a, const struct addr_name *name,
  * those net_share_port is on, and they are closed next. */
 int net_listen_beside(const struct addr *a, const struct addr_name *name,
 		      const struct net_note *note);
+/* The same for a Unix path that has a socket of our own: bound under another
+ * name in its directory, *ASIDE, allocated. Who renames it over the path
+ * leaves no moment without one; getsockname goes on telling that name. */
+int net_listen_aside(const struct addr *a, const struct net_note *note,
+		     char **aside);
 /* May this user bind more sockets where FD is bound? */
 void net_share_port(int fd, bool on);
 
 /* Sets those options of A that a live socket can change (backlog, buffers,
- * nodelay, keepalive, defer, mode, owner); what is unset goes back to its
- * default (buffers stay). 0 or -errno of the first that was refused. */
+ * nodelay, keepalive, defer, fastopen, mode, owner); what is unset goes back
+ * to its default. 0 or -errno of the first that was refused. */
 int net_apply(int fd, const struct addr *a, const struct net_note *note);
 
 /* A socket for connecting to NAME: non-blocking, close-on-exec as CLOEXEC

@@ -12,12 +12,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+
+/* A new path beside an old one: so many names are tried. */
+#define ASIDE_NAMES 16
 
 /* A Unix path as its directory, held open, and the name in it. */
 struct place {
@@ -165,9 +169,59 @@ static int open_path(int fd, const struct addr *a,
 		return r;
 	r = listen_if_stream(fd, a, note);
 	if (r == 0)
-		r = net_path_rights(a, note);
+		r = net_path_rights(a->path, a, note);
 	if (r < 0)
 		unlinkat(p.dir, p.base, 0);
+	return r;
+}
+
+/* Names left by a process that was killed meanwhile are passed over. */
+static int bind_aside(int fd, const struct addr *a, char **aside)
+{
+	const char *slash = strrchr(a->path, '/');
+	int r = -EADDRINUSE;
+
+	for (unsigned i = 0; r == -EADDRINUSE && i < ASIDE_NAMES; i++) {
+		struct addr_name name = { .u.un.sun_family = AF_UNIX };
+
+		free(*aside);
+		*aside = xasprintf("%.*s/.usher-new-%u",
+				   (int)(slash - a->path), a->path, i);
+		if (strlen(*aside) >= sizeof(name.u.un.sun_path))
+			return -ENAMETOOLONG;
+		strcpy(name.u.un.sun_path, *aside);
+		name.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+				       strlen(*aside) + 1);
+		if (access(*aside, F_OK) == 0 && !alive(&name))
+			unlink(*aside);
+		r = bind_closed(fd, &name);
+	}
+	return r;
+}
+
+int net_listen_aside(const struct addr *a, const struct net_note *note,
+		     char **aside)
+{
+	CLEANUP(fd_closep) int fd = socket(AF_UNIX, addr_socktype(a->kind) |
+					   SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	CLEANUP(place_close) struct place p = { .dir = -1 };
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = place_open(a->path, &p);
+	if (r < 0)
+		return r;
+	net_options_early(fd, a, note);
+	r = bind_aside(fd, a, aside);
+	if (r < 0)
+		return r;
+	r = listen_if_stream(fd, a, note);
+	if (r == 0)
+		r = net_path_rights(*aside, a, note);
+	if (r == 0)
+		return net_raise(fd_take(&fd));
+	unlink(*aside);
 	return r;
 }
 

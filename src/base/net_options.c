@@ -18,12 +18,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/record.h"
 #include "base/text.h"
 
 /* Seconds that the kernel waits for a client's first bytes under defer=. */
 #define DEFER_SECONDS 10
 #define MODE_DEFAULT  0666
+/* linux/socket.h, which can't be beside sys/socket.h: SO_BUF_LOCK's bits. */
+#define SNDBUF_LOCKED 1
+#define RCVBUF_LOCKED 2
 
 void net_tell(const struct net_note *note, const char *fmt, ...)
 {
@@ -117,14 +121,12 @@ void net_options_bind(int fd, const struct addr *a, int family,
 		      const struct net_note *note)
 {
 	const char *device = a->opt.interface;
-	bool dual = !a->host && a->family == AF_UNSPEC;
-	int v6only = a->opt.v6only == ADDR_UNSET ? !dual :
-						   a->opt.v6only == ADDR_YES;
 
 	if (family != AF_INET && family != AF_INET6)
 		return;
 	if (family == AF_INET6)
-		set(fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only, "v6only", a, note);
+		set(fd, IPPROTO_IPV6, IPV6_V6ONLY, addr_is_v6only(a),
+		    "v6only", a, note);
 	if (a->opt.freebind == ADDR_YES)
 		set(fd, IPPROTO_IP, IP_FREEBIND, 1, "freebind", a, note);
 	if (device && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device,
@@ -231,7 +233,8 @@ static void set_rights(int fd, const struct addr *a, uid_t uid, gid_t gid,
 			 strerror(errno));
 }
 
-int net_path_rights(const struct addr *a, const struct net_note *note)
+int net_path_rights(const char *path, const struct addr *a,
+		    const struct net_note *note)
 {
 	uid_t uid = (uid_t)-1;
 	gid_t gid = (gid_t)-1;
@@ -246,7 +249,7 @@ int net_path_rights(const struct addr *a, const struct net_note *note)
 		r = find_group(a->opt.group, &gid, a, note);
 	if (r < 0)
 		return r;
-	fd = open(a->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st) < 0)
@@ -259,6 +262,86 @@ int net_path_rights(const struct addr *a, const struct net_note *note)
 	return r;
 }
 
+/* What a new TCP socket has, -1: not to be had. */
+static int tcp_default(int level, int option)
+{
+	CLEANUP(fd_closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC,
+					   0);
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	if (fd < 0 || getsockopt(fd, level, option, &value, &len) < 0)
+		return -1;
+	return value;
+}
+
+/* A size that is no longer said: what a new socket of this kind has. */
+static void free_buffer(int fd, int option, int lock)
+{
+	int type = SOCK_STREAM, family = AF_INET, locks = 0, size = 0;
+	socklen_t len = sizeof(int);
+	CLEANUP(fd_closep) int fresh = -1;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &locks, &len) < 0 ||
+	    !(locks & lock) ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0)
+		return;
+	fresh = socket(family, type | SOCK_CLOEXEC, 0);
+	if (fresh < 0 ||
+	    getsockopt(fresh, SOL_SOCKET, option, &size, &len) < 0)
+		return;
+	size /= 2;		/* the kernel doubles what it is asked for */
+	(void)setsockopt(fd, SOL_SOCKET, option, &size, sizeof(size));
+	locks &= ~lock;
+	(void)setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof(locks));
+}
+
+static int apply_buffers(int fd, const struct addr *a,
+			 const struct net_note *note)
+{
+	if (a->kind != ADDR_FD && a->opt.rcvbuf < 0)
+		free_buffer(fd, SO_RCVBUF, RCVBUF_LOCKED);
+	if (a->kind != ADDR_FD && a->opt.sndbuf < 0)
+		free_buffer(fd, SO_SNDBUF, SNDBUF_LOCKED);
+	return buffers(fd, a, note);
+}
+
+/* 0 after it was on ends it; told only where it was wanted. */
+static int apply_fastopen(int fd, const struct addr *a,
+			  const struct net_note *note)
+{
+	int want = a->opt.fastopen > 0 ? a->opt.fastopen : 0, now = 0;
+	socklen_t len = sizeof(now);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN, &now, &len) == 0 &&
+	    now == want)
+		return 0;
+	return set(fd, IPPROTO_TCP, TCP_FASTOPEN, want, "fastopen", a, note);
+}
+
+static int apply_keepalive(int fd, const struct addr *a,
+			   const struct net_note *note)
+{
+	static const int options[] = { TCP_KEEPIDLE, TCP_KEEPINTVL,
+				       TCP_KEEPCNT };
+	const int values[] = { a->opt.keep_idle, a->opt.keep_intvl,
+			       a->opt.keep_count };
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		int value = values[i] > 0 ? -1
+					  : tcp_default(IPPROTO_TCP,
+							options[i]);
+
+		if (value > 0)
+			set(fd, IPPROTO_TCP, options[i], value, "keepalive",
+			    a, note);
+	}
+	if (a->opt.keep_idle > 0)
+		return keepalive(fd, a, note);
+	return set(fd, SOL_SOCKET, SO_KEEPALIVE, 0, "keepalive", a, note);
+}
+
 /* What a TCP door can change while it lives; what is unset goes back. */
 static int apply_tcp(int fd, const struct addr *a, const struct net_note *note)
 {
@@ -269,10 +352,9 @@ static int apply_tcp(int fd, const struct addr *a, const struct net_note *note)
 		    "nodelay", a, note);
 	r = set(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, defer, "defer", a, note);
 	first = first < 0 ? first : r;
-	if (a->opt.keep_idle > 0)
-		r = keepalive(fd, a, note);
-	else
-		r = set(fd, SOL_SOCKET, SO_KEEPALIVE, 0, "keepalive", a, note);
+	r = apply_fastopen(fd, a, note);
+	first = first < 0 ? first : r;
+	r = apply_keepalive(fd, a, note);
 	return first < 0 ? first : r;
 }
 
@@ -307,7 +389,7 @@ static bool listening(int fd)
 
 int net_apply(int fd, const struct addr *a, const struct net_note *note)
 {
-	int first = buffers(fd, a, note), r = 0;
+	int first = apply_buffers(fd, a, note), r = 0;
 
 	if (a->kind == ADDR_TCP)
 		r = apply_tcp(fd, a, note);
@@ -317,7 +399,7 @@ int net_apply(int fd, const struct addr *a, const struct net_note *note)
 	if (listening(fd) && (a->kind != ADDR_FD || a->opt.backlog > 0))
 		r = net_backlog(fd, a, note);
 	first = first < 0 ? first : r;
-	r = net_path_rights(a, note);
+	r = net_path_rights(a->path, a, note);
 	return first < 0 ? first : r;
 }
 

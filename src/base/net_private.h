@@ -20,9 +20,10 @@ void net_options_listen(int fd, const struct addr *a,
 /* listen with A's backlog; 0 or -errno. */
 int net_backlog(int fd, const struct addr *a, const struct net_note *note);
 
-/* Owner, group and mode of a Unix socket's path, in this order: what is
+/* Owner, group and mode that A says, for PATH in its place, in this order: what is
  * refused is told. 0; -EINVAL: no such user or group. */
-int net_path_rights(const struct addr *a, const struct net_note *note);
+int net_path_rights(const char *path, const struct addr *a,
+		    const struct net_note *note);
 
 /* FD at RECORD_LOW or above, without close-on-exec; FD itself is closed.
  * Descriptor or -errno. */

@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,6 +25,10 @@
 #include "inlet/passed.h"
 #include "inlet/proxy.h"
 #include "trigger/trigger.h"
+#include "work/worker.h"
+
+/* How long what got SIGKILL may take to be gone. */
+#define KILLED_MS 1000
 
 /* Collected before anything new is opened. */
 static struct {
@@ -259,6 +265,24 @@ static const enum record_kind order[] = {
 	RECORD_STORED, RECORD_LEASE,   RECORD_CLIENT,
 };
 
+/* A worker that a reload was trying for a service that was yet to come, when
+ * usher was killed: in nobody's service, it would stay for ever. */
+static void end_trial(int i)
+{
+	struct record *r = record_at(i);
+	struct pollfd p = { .fd = r->fd[0], .events = POLLIN };
+	struct child_exit e;
+
+	if (r->kind != RECORD_WORKER || r->fd[0] < RECORD_LOW ||
+	    !RECORD_AS(i, struct worker_data)->trial)
+		return;
+	child_kill(r->fd[0], SIGKILL);
+	poll(&p, 1, KILLED_MS);
+	child_reap(r->fd[0], &e);
+	log_notice("a worker (pid %d) that a reload was trying is ended",
+		   (int)r->id);
+}
+
 static void revive_one(struct usher *u, int i,
 		       int (*control)(struct usher *u, int i),
 		       struct revived *out)
@@ -282,6 +306,7 @@ static void revive_one(struct usher *u, int i,
 		return;
 	}
 	out->dropped++;
+	end_trial(i);
 	log_debug("take-over: record %d (kind %u, service %s) is nobody's",
 		  i, copy.kind, s ? s->name : "none");
 	if (atomic_load(&r->used) == 1 && r->serial == copy.serial)

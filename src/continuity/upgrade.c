@@ -112,6 +112,8 @@ static void hand_over(void *arg)
 	sigset_t alarm;
 	int error;
 
+	if (r->u->on_handover)
+		r->u->on_handover(r->u);
 	fdstore_image((int)g->image);
 	sigemptyset(&alarm);
 	sigaddset(&alarm, SIGALRM);

@@ -209,8 +209,7 @@ static enum call_result by_reload(struct call *c, uint64_t cookie)
 	fd = listener_given();
 	fd_closep(&fd);
 	free(TAKE(c->data));
-	return r == -EBUSY ? call_fail(c, ERROR_BUSY, "a reload is under way")
-			   : call_errno(c, r, NULL);
+	return call_errno(c, r, NULL);
 }
 
 enum call_result do_adopt(struct call *c)

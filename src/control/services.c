@@ -109,13 +109,8 @@ enum call_result do_roll(struct call *c)
 enum call_result do_reload(struct call *c)
 {
 	struct waiting *w = begin(c);
-	int r = action_reload(c->u, call_flag(c, "wait"), on_done, w);
 
-	if (r == -EBUSY) {
-		free(TAKE(c->data));
-		return call_fail(c, ERROR_BUSY, "a reload is under way");
-	}
-	return end(w, r);
+	return end(w, action_reload(c->u, call_flag(c, "wait"), on_done, w));
 }
 
 /* Only a failure is answered here: when the rehearsal went well, the next

@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool is_any(const struct addr_name *n)
 {
@@ -27,9 +29,24 @@ static bool same_host(const struct addr_name *a, const struct addr_name *b)
 		: a->u.in.sin_addr.s_addr == b->u.in.sin_addr.s_addr;
 }
 
+static bool is_path(const struct addr *a)
+{
+	return addr_is_unix(a->kind) && a->path[0] == '/';
+}
+
+static bool same_path(const struct endpoint *ep, const struct addr *a)
+{
+	if (ep->addr.kind == ADDR_FD)
+		return ep->name.len && ep->name.u.sa.sa_family == AF_UNIX &&
+		       strcmp(ep->name.u.un.sun_path, a->path) == 0;
+	return is_path(&ep->addr) && strcmp(ep->addr.path, a->path) == 0;
+}
+
 static bool in_the_way(const struct endpoint *ep, const struct addr *a,
 		       const struct addr_name *name)
 {
+	if (is_path(a))
+		return ep->record >= 0 && same_path(ep, a);
 	return ep->record >= 0 && ep->addr.kind == a->kind &&
 	       addr_port(&ep->name) == addr_port(name) &&
 	       (is_any(&ep->name) || is_any(name) ||
@@ -42,7 +59,7 @@ const struct endpoint *beside_door(const struct usher *u, const struct addr *a,
 	const struct endpoint *ep, *found = NULL;
 	const struct service *s;
 
-	if (a->kind != ADDR_TCP && a->kind != ADDR_UDP)
+	if (a->kind != ADDR_TCP && a->kind != ADDR_UDP && !is_path(a))
 		return NULL;
 	TAILQ_FOREACH(s, &u->services, entry)
 		TAILQ_FOREACH(ep, &s->endpoints, entry)
@@ -52,7 +69,8 @@ const struct endpoint *beside_door(const struct usher *u, const struct addr *a,
 }
 
 int beside_listen(const struct usher *u, const struct addr *a,
-		  const struct addr_name *name, const struct net_note *note)
+		  const struct addr_name *name, const struct net_note *note,
+		  char **aside)
 {
 	const struct endpoint *first = beside_door(u, a, name);
 	struct endpoint *ep;
@@ -60,6 +78,8 @@ int beside_listen(const struct usher *u, const struct addr *a,
 
 	if (!first || !first->yields)
 		return -EADDRINUSE;
+	if (is_path(a))
+		return net_listen_aside(a, note, aside);
 	TAILQ_FOREACH(s, &u->services, entry)
 		TAILQ_FOREACH(ep, &s->endpoints, entry) {
 			if (!in_the_way(ep, a, name))
@@ -68,6 +88,19 @@ int beside_listen(const struct usher *u, const struct addr *a,
 			ep->yielded = true;
 		}
 	return net_listen_beside(a, name, note);
+}
+
+void beside_put(struct endpoint *ep)
+{
+	if (!ep->aside)
+		return;
+	if (rename(ep->aside, ep->addr.path) < 0) {
+		service_log(ep->service, LOG_LEVEL_ERROR,
+			    "%s: can't take its place: %s", ep->addr.text,
+			    strerror(errno));
+		unlink(ep->aside);
+	}
+	free(TAKE(ep->aside));
 }
 
 /* Without it a client whose handshake ends between the last accept and close

@@ -375,6 +375,19 @@ enum fifo_state fifo_look(const struct endpoint *ep)
 	return S_ISREG(there.st_mode) ? FIFO_FILE : FIFO_OTHER;
 }
 
+int fifo_apply(struct endpoint *ep, char **why)
+{
+	CLEANUP(place_free) struct place p;
+	int r = prepare(ep->service, &ep->addr, &p, why);
+
+	if (r < 0)
+		return r;
+	r = set_rights(&p, record_at(ep->record)->fd[0]);
+	if (r < 0)
+		*why = xasprintf("fifo: %s: %s", p.path, strerror(-r));
+	return r;
+}
+
 int fifo_renew(struct endpoint *ep, char **why)
 {
 	CLEANUP(place_free) struct place p;

@@ -33,6 +33,9 @@ enum fifo_state {
 };
 enum fifo_state fifo_look(const struct endpoint *ep);
 
+/* Owner and mode of EP's FIFO as its address says now. 0, or -errno, *WHY. */
+int fifo_apply(struct endpoint *ep, char **why);
+
 /* Opens the FIFO of EP anew, under the same descriptor, after what was in
  * the old one was taken. 0, or -errno and *WHY; then the old stays. */
 int fifo_renew(struct endpoint *ep, char **why);

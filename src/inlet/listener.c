@@ -258,7 +258,8 @@ static void fill_door(struct endpoint *ep)
 	snprintf(d->path, sizeof(d->path), "%s", ep->addr.path);
 	if (ep->addr.kind == ADDR_FD)
 		return;
-	if (ep->addr.path[0] == '/' && lstat(ep->addr.path, &sb) == 0)
+	if (ep->addr.path[0] == '/' &&
+	    lstat(ep->aside ?: ep->addr.path, &sb) == 0)
 		d->inode = sb.st_ino;
 }
 
@@ -343,6 +344,9 @@ void listener_close(struct endpoint *ep, bool unlink_path)
 			unlink(d->path);
 		record_close(ep->record);
 	}
+	if (ep->aside)
+		unlink(ep->aside);
+	free(ep->aside);
 	TAILQ_REMOVE(&ep->service->endpoints, ep, entry);
 	addr_free(&ep->addr);
 	free(ep);
@@ -465,13 +469,15 @@ static int take_given(const struct addr *a, const struct addr_name *name)
 }
 
 static int bind_one(struct service *s, const struct addr *addr,
-		    const struct addr_name *name, const struct net_note *n)
+		    const struct addr_name *name, const struct net_note *n,
+		    char **aside)
 {
 	int fd = take_given(addr, name);
 
 	if (fd < 0)
 		fd = net_listen(addr, name, n);
-	return fd == -EADDRINUSE ? beside_listen(s->u, addr, name, n) : fd;
+	return fd == -EADDRINUSE ? beside_listen(s->u, addr, name, n, aside)
+				 : fd;
 }
 
 int listener_open(struct service *s, const struct addr *addr,
@@ -484,12 +490,17 @@ int listener_open(struct service *s, const struct addr *addr,
 		return open_inherited(s, addr, use, why);
 	for (size_t i = 0; i < addr->nnames; i++) {
 		bool had = given >= 0;
-		int fd = bind_one(s, addr, &addr->names[i], &n);
+		CLEANUP(freep) char *aside = NULL;
+		int fd = bind_one(s, addr, &addr->names[i], &n, &aside);
 		struct endpoint *ep = fd < 0 ? NULL
 				    : listener_adopt(s, fd, addr, use);
 
 		if (ep && had && given < 0)
 			endpoint_foreign(ep);
+		if (ep && aside) {
+			ep->aside = TAKE(aside);
+			fill_door(ep);
+		}
 		if (ep)
 			continue;
 		*why = explain(s, addr, &addr->names[i], fd < 0 ? fd

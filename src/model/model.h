@@ -106,6 +106,16 @@ struct conn_info {
 };
 typedef void conn_info_fn(void *arg, const struct conn_info *c);
 
+/* What a reload tries before it commits. */
+struct trial {
+	struct conf *owner;		/* holds conf */
+	const struct conf_service *conf;
+	struct endpoint *const *doors;	/* that it will have; not kept */
+	size_t ndoors;
+	void (*done)(void *arg, int result, const char *why);
+	void *arg;
+};
+
 /*
  * What deals with a service's arrivals: spawn, pass, share, relay, backend,
  * builtins. One table entry each (see action/handlers.c).
@@ -140,6 +150,15 @@ struct handler {
 	/* After a take-over: R was running. 0: its process is known here, and
 	 * done will be called; else it is run again. NULL: none is known. */
 	int (*attach)(struct service *s, struct run *r);
+
+	/* A reload wants one worker under T's settings, beside those that
+	 * serve, before it commits. 0: it has been started, and T->done will
+	 * be called: with 0 when it is ready, with -errno when it has failed
+	 * (after that too). Else -errno, *WHY allocated. The roll or start
+	 * after the commit begins with that worker; unprepare ends it. NULL:
+	 * there is nothing to try. */
+	int (*prepare)(struct service *s, const struct trial *t, char **why);
+	void (*unprepare)(struct service *s);
 
 	/* A new generation takes over. DONE (may be NULL) is called once
 	 * when it has settled (0) or failed (-errno, text why), or was
@@ -199,6 +218,7 @@ struct endpoint {
 				 * make it blocking */
 	bool yields;		/* reload's: it is closed when all are open, */
 	bool yielded;		/* and another was bound beside it */
+	char *aside;		/* a path until it takes its place, or NULL */
 	bool wildcard;		/* bound to all: ask getsockname a connection */
 	struct timer rest;
 	void *request;		/* inlet/request's own (USE_TRIGGER) */
@@ -278,6 +298,9 @@ struct usher {
 	void (*on_room)(struct service *s);
 	void (*on_gone)(struct service *s);
 	void (*on_conf)(struct usher *u);	/* u->conf is a new one */
+	/* Another image is about to be this process (may be NULL): what is
+	 * half done is given up. */
+	void (*on_handover)(struct usher *u);
 	/* A connection that a handler had has ended (NULL: nobody asks). */
 	void (*on_end)(struct service *s, uint64_t cookie);
 	/* A trigger that was handed on, and ended with that, has come back

@@ -77,6 +77,8 @@ static void hang_worker(struct pool *p, int index)
 		d->output = -1;
 	if (d->readiness >= 0 && !pool_claim_index(p, d->readiness))
 		d->readiness = -1;
+	if (g && d->trial)
+		g->trial = true;
 	if (!g || worker_adopt(g, index, &w) < 0) {
 		service_log(p->service, LOG_LEVEL_ERROR,
 			    "a worker's record could not be taken over");
@@ -135,15 +137,38 @@ static struct generation *who_serves(struct pool *p)
 {
 	struct generation *g = pool_generation(p, p->service->data->serving);
 
-	if (g && !g->retired)
+	if (g && !g->retired && !g->trial)
 		return g;
 	TAILQ_FOREACH(g, &p->generations, entry)
-		if (!g->retired && g->nready > g->nleaving)
+		if (!g->retired && !g->trial && g->nready > g->nleaving)
 			return g;
 	TAILQ_FOREACH(g, &p->generations, entry)
-		if (!g->retired)
+		if (!g->retired && !g->trial)
 			return g;
 	return NULL;
+}
+
+/* What a reload was trying when usher was killed: it had not committed, and
+ * the settings that it was started under are not in force. */
+static void end_trials(struct pool *p)
+{
+	struct generation *g;
+	struct worker *w, *next;
+	uint32_t newest = 0;
+
+	TAILQ_FOREACH(g, &p->generations, entry) {
+		if (!g->trial && g->number > newest)
+			newest = g->number;
+		if (!g->trial || g->retired)
+			continue;
+		generation_retire(g);
+		TAILQ_FOREACH_SAFE(w, &g->workers, entry, next)
+			worker_stop(w);
+		service_log(p->service, LOG_LEVEL_NOTICE, "a worker that a "
+			    "reload was trying is ended");
+	}
+	if (newest && p->service->data->generation > newest)
+		p->service->data->generation = newest;
 }
 
 void pool_take_over(struct pool *p)
@@ -159,6 +184,7 @@ void pool_take_over(struct pool *p)
 	if (p->kind->hung)
 		p->kind->hung(p);
 	close_rest(p);
+	end_trials(p);
 	TAILQ_FOREACH(g, &p->generations, entry) {
 		if (g == p->current || g->retired)
 			continue;

@@ -29,16 +29,28 @@ static bool is_door(const struct endpoint *ep)
 	return ep->use == USE_LISTEN && ep->record >= 0;
 }
 
+/* The door of G after EP (NULL: the first), I of its own list. */
+static struct endpoint *next_door(const struct generation *g,
+				  struct endpoint *ep, size_t *i)
+{
+	do {
+		if (g->doors)
+			ep = *i < g->ndoors ? g->doors[(*i)++] : NULL;
+		else
+			ep = ep ? TAILQ_NEXT(ep, entry)
+				: TAILQ_FIRST(&g->service->endpoints);
+	} while (ep && !is_door(ep));
+	return ep;
+}
+
 int dialect_doors(struct generation *g, struct launch *l, int first,
 		  void (*each)(void *arg, const struct endpoint *ep, int fd),
 		  void *arg)
 {
-	struct endpoint *ep;
+	struct endpoint *ep = NULL;
 	int n = 0;
 
-	TAILQ_FOREACH(ep, &g->service->endpoints, entry) {
-		if (!is_door(ep))
-			continue;
+	for (size_t i = 0; (ep = next_door(g, ep, &i));) {
 		if (n == DOORS_MAX)
 			return -EMFILE;
 		launch_fd(l, record_at(ep->record)->fd[0], first + n);
@@ -51,19 +63,19 @@ int dialect_doors(struct generation *g, struct launch *l, int first,
 
 int dialect_door(struct generation *g)
 {
-	struct endpoint *ep;
+	struct endpoint *ep = NULL;
 	int fd = -ENOTCONN;
 
-	TAILQ_FOREACH(ep, &g->service->endpoints, entry)
-		if (is_door(ep)) {
-			if (fd >= 0)
-				return -E2BIG;
-			fd = record_at(ep->record)->fd[0];
-		}
+	for (size_t i = 0; (ep = next_door(g, ep, &i));) {
+		if (fd >= 0)
+			return -E2BIG;
+		fd = record_at(ep->record)->fd[0];
+	}
 	return fd;
 }
 
-const char *dialect_door_name(const struct endpoint *ep)
+const char *dialect_door_name(const struct service *s,
+			      const struct endpoint *ep)
 {
-	return ep->addr.opt.name ? ep->addr.opt.name : ep->service->name;
+	return ep->addr.opt.name ? ep->addr.opt.name : s->name;
 }

@@ -59,7 +59,8 @@ const struct dialect *dialect_of(enum conf_protocol p);
 extern const struct dialect dialect_systemd, dialect_wait, dialect_fastcgi,
 	dialect_postfix, dialect_server_starter, dialect_einhorn;
 
-/* The doors in G's service that workers accept on become the start's
+/* The doors that workers of G accept on (its service's, or those that a trial
+ * is given) become the start's
  * descriptors from FIRST on; EACH (may be NULL) hears of everyone. Returns
  * how many, or -EMFILE: a start can't take so many. */
 int dialect_doors(struct generation *g, struct launch *l, int first,
@@ -69,6 +70,7 @@ int dialect_doors(struct generation *g, struct launch *l, int first,
  * none or more (the loader refuses that). */
 int dialect_door(struct generation *g);
 /* The NAME of a door: its option name=, or the service's. */
-const char *dialect_door_name(const struct endpoint *ep);
+const char *dialect_door_name(const struct service *s,
+			      const struct endpoint *ep);
 
 #endif

@@ -24,7 +24,8 @@ static void add_name(void *arg, const struct endpoint *ep, int fd)
 	struct start *st = arg;
 
 	(void)fd;
-	strv_push(&st->names, xstrdup(dialect_door_name(ep)));
+	strv_push(&st->names, xstrdup(dialect_door_name(
+			       st->l->service, ep)));
 }
 
 static void add_stored(void *arg, const char *name, int fd)

@@ -16,6 +16,14 @@ struct generation *pool_generation(struct pool *p, uint32_t number)
 	return NULL;
 }
 
+uint32_t pool_next_number(const struct pool *p)
+{
+	const struct generation *newest = TAILQ_FIRST(&p->generations);
+	uint32_t n = p->service->data->generation;
+
+	return (newest && newest->number > n ? newest->number : n) + 1;
+}
+
 struct generation *generation_open(struct pool *p, uint32_t number,
 				   struct conf *owner,
 				   const struct conf_service *conf, int *error)

@@ -417,6 +417,12 @@ static int pass_adopt(struct service *s, int index)
 	return pool_found(pass_pool(s), index);
 }
 
+static int pass_try(struct service *s, const struct trial *t,
+		    char **why)
+{
+	return pool_try(pass_pool(s), t, why);
+}
+
 static int pass_roll(struct service *s, roll_done *done, void *arg)
 {
 	return s->work ? roll_begin(s->work, done, arg) : -EOPNOTSUPP;
@@ -475,6 +481,8 @@ const struct handler handler_pass = {
 	.run = pass_run,
 	.attach = pass_attach,
 	.changed = pass_changed,
+	.prepare = pass_try,
+	.unprepare = pool_untry,
 	.roll = pass_roll,
 	.scale = pass_scale,
 	.stop = pass_stop,

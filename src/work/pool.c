@@ -256,6 +256,7 @@ void pool_stop(struct pool *p, bool now)
 	if (!p->stopping) {
 		roll_drop(p, -ECANCELED, "the service is stopped");
 		p->stopping = true;
+		pool_untry(p->service);
 		timer_cancel(loop_of(p), &p->retry);
 		timer_cancel(loop_of(p), &p->grow);
 		timer_cancel(loop_of(p), &p->rest);
@@ -349,16 +350,34 @@ struct pool *pool_new(struct service *s, const struct pool_kind *kind)
 	return p;
 }
 
+/* The generation that a reload has tried, or a new one. */
+static void begin_with(struct pool *p, int *error)
+{
+	struct service *s = p->service;
+	struct generation *g = trial_take(p);
+	struct worker *w;
+
+	if (g)
+		s->data->generation = g->number;
+	else if (s->data->generation == 0)
+		s->data->generation = 1;
+	pool_serves(p, g ? g : generation_open(p, s->data->generation,
+					       s->owner, s->conf, error));
+	if (!g)
+		return;
+	pool_prove(p);
+	TAILQ_FOREACH(w, &g->workers, entry)
+		if (w->ready && p->kind->usable)
+			p->kind->usable(w);
+}
+
 int pool_start(struct pool *p)
 {
 	struct service *s = p->service;
 	int error = 0;
 
 	if (!p->current) {
-		if (s->data->generation == 0)
-			s->data->generation = 1;
-		pool_serves(p, generation_open(p, s->data->generation,
-					       s->owner, s->conf, &error));
+		begin_with(p, &error);
 		if (!p->current) {
 			service_degrade(s, "no queue for its workers: %s",
 					strerror(-error));
@@ -390,6 +409,7 @@ void pool_free(struct pool **pp)
 		return;
 	l = loop_of(p);
 	roll_drop(p, -ECANCELED, "the service is gone");
+	pool_untry(p->service);
 	while ((g = TAILQ_FIRST(&p->generations))) {
 		while (!TAILQ_EMPTY(&g->workers))
 			worker_abandon(TAILQ_FIRST(&g->workers));

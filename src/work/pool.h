@@ -25,6 +25,7 @@ struct held;
 struct pool;
 struct queue;
 struct roll;
+struct trying;
 
 enum worker_state {
 	WORKER_STARTING,	/* not ready yet */
@@ -84,6 +85,9 @@ struct generation {
 	void *private;		/* the dialect's */
 	bool retired;		/* told to leave */
 	bool adopted;		/* of an earlier usher */
+	bool trial;		/* a reload's: it may never serve */
+	struct endpoint *const *doors;	/* while that starts; NULL: all of */
+	size_t ndoors;			/* the service */
 	int64_t retired_at;
 };
 
@@ -136,6 +140,7 @@ struct pool {
 	struct generation *next;	/* a roll's, before it took over */
 	struct generation *beside;	/* a stopped roll's: serves on too */
 	struct roll *roll;		/* under way, or NULL */
+	struct trying *trying;		/* a reload's, or NULL */
 	struct task balance;	/* enough workers? */
 	struct timer retry;	/* after failures */
 	struct timer grow;	/* do arrivals still wait? */
@@ -205,6 +210,24 @@ void pool_worker_ended(struct worker *w, const struct child_exit *e);
 /* The start of a worker of G failed, WHY it was. */
 void pool_start_failed(struct generation *g, const char *why);
 void pool_worker_ready(struct worker *w);
+/* Those who are ready prove that the program lives. */
+void pool_prove(struct pool *p);
+/* What the next generation is called. */
+uint32_t pool_next_number(const struct pool *p);
+
+/* ---- trial.c: a worker that a reload starts before it commits ---- */
+
+/* As struct handler's prepare and unprepare. */
+int pool_try(struct pool *p, const struct trial *t, char **why);
+void pool_untry(struct service *s);
+/* The reload has committed: the generation that was tried, the caller's now,
+ * or NULL where there is none that fits. One of settings that are not in
+ * force yet is left alone. */
+struct generation *trial_take(struct pool *p);
+/* Is W a reload's? It is ready; it has ended. */
+bool trial_has(const struct worker *w);
+void trial_ready(struct worker *w);
+void trial_ended(struct worker *w, const struct child_exit *e);
 
 /* ---- pool_replace.c ---- */
 

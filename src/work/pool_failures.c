@@ -40,7 +40,7 @@ static void on_healthy(void *arg)
 
 /* Those who are there prove it anew, or nobody would be started beside them
  * ever again. */
-static void prove(struct pool *p)
+void pool_prove(struct pool *p)
 {
 	const struct generation *g = p->current;
 
@@ -53,7 +53,7 @@ static void on_retry(void *arg)
 {
 	struct pool *p = arg;
 
-	prove(p);
+	pool_prove(p);
 	pool_balance(p);
 	if (!p->stopping)
 		service_room(p->service);
@@ -120,12 +120,16 @@ void pool_worker_ready(struct worker *w)
 	struct generation *g = w->generation;
 	struct pool *p = g->pool;
 
+	if (trial_has(w)) {
+		trial_ready(w);
+		return;
+	}
 	if (g == p->current) {
 		if (p->service->starting) {
 			p->service->starting = false;
 			service_changed(p->service);
 		}
-		prove(p);
+		pool_prove(p);
 	}
 	if (p->kind->usable)
 		p->kind->usable(w);
@@ -196,7 +200,7 @@ static void clear_replacing(struct pool *p, const struct worker *w)
 		p->replacing--;
 }
 
-void pool_worker_ended(struct worker *w, const struct child_exit *e)
+static void ended(struct worker *w, const struct child_exit *e)
 {
 	struct generation *g = w->generation;
 	struct pool *p = g->pool;
@@ -222,4 +226,12 @@ void pool_worker_ended(struct worker *w, const struct child_exit *e)
 	    ((g->nready == 0 && !served && !lived) || p->failures > 2))
 		service_degrade(p->service, "a worker %s", how);
 	pool_balance(p);
+}
+
+void pool_worker_ended(struct worker *w, const struct child_exit *e)
+{
+	if (trial_has(w))
+		trial_ended(w, e);
+	else
+		ended(w, e);
 }

@@ -261,10 +261,12 @@ static void revert(struct roll *r)
 	struct generation *g;
 	int error;
 
-	g = generation_open(p, ++p->service->data->generation, r->back,
-			    r->back_conf, &error);
-	if (g)
-		take_over(p, g);
+	g = generation_open(p, pool_next_number(p), r->back, r->back_conf,
+			    &error);
+	if (!g)
+		return;
+	p->service->data->generation = g->number;
+	take_over(p, g);
 }
 
 /* What was replaced stays so, what is left of the old goes on beside it. */
@@ -397,6 +399,18 @@ static void go(struct roll *r)
 	later(r);
 }
 
+/* Those that were there before R began. */
+static void count_ready(struct pool *p, const struct roll *r,
+			struct generation *g)
+{
+	struct worker *w;
+
+	for (w = TAILQ_FIRST(&g->workers); w && p->roll == r;
+	     w = TAILQ_NEXT(w, entry))
+		if (w->ready && !worker_leaves(w))
+			roll_worker_ready(p, w);
+}
+
 int roll_begin(struct pool *p, roll_done *done, void *arg)
 {
 	struct service *s = p->service;
@@ -407,16 +421,20 @@ int roll_begin(struct pool *p, roll_done *done, void *arg)
 	if (!p->current || p->stopping)
 		return -EOPNOTSUPP;
 	roll_drop(p, -ECANCELED, "a newer roll took its place");
-	g = generation_open(p, ++s->data->generation, s->owner, s->conf,
-			    &error);
+	g = trial_take(p);
+	if (!g)
+		g = generation_open(p, pool_next_number(p), s->owner, s->conf,
+				    &error);
 	if (!g)
 		return error;
+	s->data->generation = g->number;
 	s->data->rolls++;
 	r = roll_new(p, g, done, arg);
 	if (s->conf->roll <= 0)
 		old_first(r);
 	else
 		go(r);
+	count_ready(p, r, g);
 	return 0;
 }
 
@@ -446,15 +464,15 @@ static void resume(struct pool *p, struct generation *g)
 	TAILQ_FOREACH(w, &p->current->workers, entry)
 		r->replaced += worker_leaves(w);
 	go(r);
-	TAILQ_FOREACH(w, &g->workers, entry)
-		if (p->roll == r && w->ready && !worker_leaves(w))
-			roll_worker_ready(p, w);
+	count_ready(p, r, g);
 }
 
 void roll_resume(struct pool *p)
 {
 	struct generation *g = TAILQ_FIRST(&p->generations);
 
+	while (g && g->trial)	/* a reload's that did not commit */
+		g = TAILQ_NEXT(g, entry);
 	if (!p->current || p->stopping)
 		return;
 	if (g && g != p->current && !g->retired)

@@ -342,6 +342,12 @@ static void share_changed(struct service *s, const struct conf_service *old,
 	pool_settings(p, bits);
 }
 
+static int share_try(struct service *s, const struct trial *t,
+		     char **why)
+{
+	return pool_try(share_pool(s), t, why);
+}
+
 static int share_roll(struct service *s, roll_done *done, void *arg)
 {
 	return s->work ? roll_begin(s->work, done, arg) : -EOPNOTSUPP;
@@ -412,6 +418,8 @@ const struct handler handler_share = {
 	.arrive = share_arrive,
 	.run = share_run,
 	.changed = share_changed,
+	.prepare = share_try,
+	.unprepare = pool_untry,
 	.roll = share_roll,
 	.scale = share_scale,
 	.stop = share_stop,

@@ -48,6 +48,7 @@ void worker_save(struct worker *w)
 	d->max_requests = w->max_requests;
 	d->max_memory = w->max_memory;
 	d->leaving = w->leaving;
+	d->trial = w->generation->trial;
 	d->kill_at = timer_is_set(&w->kill) ? w->kill.due : 0;
 	d->queue = w->queue ? queue_record(w->queue) : -1;
 	d->output = w->output;

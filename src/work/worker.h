@@ -19,7 +19,7 @@ struct worker_data {
 	uint32_t holds, outstanding;
 	int32_t queue, output, notify, readiness;	/* records, -1 */
 	uint32_t leaving;
-	uint32_t reserved;
+	uint32_t trial;		/* a reload's, which has not committed */
 };
 
 /* Starts one of G. 0, or -errno and *WHY allocated. */
