@@ -52,5 +52,5 @@ with Daemon(CONF) as usher:
     # And one that lives takes over.
     usher.write(CONF.replace("VERSION=1", "VERSION=2"))
     usher.call("Reload", wait=True)
-    wait_for(lambda: generation(usher) == b"5")
+    wait_for(lambda: generation(usher) == b"2")
     wait_for(lambda: len(usher.workers("shop")) == 2)

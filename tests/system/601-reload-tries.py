@@ -5,7 +5,8 @@ import signal
 import threading
 import time
 
-from harness import Daemon, children, connect, receive_all, wait_for
+from continuity_lib import killed
+from harness import Daemon, children, process_state, receive_all, wait_for
 
 timeout = 120
 
@@ -62,6 +63,13 @@ def refused(usher, text, *words):
              what="the same services, workers and generations")
     answers(usher)
     return done.stderr
+
+
+def running(pid):
+    try:
+        return process_state(pid) != "Z"
+    except OSError:
+        return False
 
 
 def trial_of(usher, before):
@@ -193,4 +201,29 @@ ready = fd:9
     assert said[0].returncode == 1, said
     assert "an upgrade came first" in said[0].stderr, said
     wait_for(lambda: not tried & set(children(usher.pid)))
+    answers(usher)
+
+# Killed while it tries: the strays are known by their records and ended.
+with Daemon("[usher]\nkeeper = respawn\n" + conf(), fds=False) as usher:
+    first, good = usher.pid, usher.conf
+    before = set(children(first))
+    usher.write("[usher]\nkeeper = respawn\n" + conf("""
+[service new]
+listen = unix:@DIR@/new
+handoff = pass
+exec = /usr/bin/python3 @TESTS@/pass_worker.py hello
+ready = fd:9
+""", version=2, share=LATE))
+    thread = threading.Thread(target=lambda: usher.run("reload", status=None))
+    thread.start()
+    wait_for(lambda: len(set(children(first)) - before) >= 3)
+    tried = set(children(first)) - before
+    with open(usher.file, "w", encoding="utf-8") as file:
+        file.write(good)
+    killed(usher)
+    thread.join()
+    wait_for(lambda: not [pid for pid in tried if running(pid)],
+             what="the tried ones to be gone")
+    assert set(state(usher)) == {"pass", "share"}, state(usher)
+    assert state(usher)["share"][1] == 1
     answers(usher)

@@ -63,7 +63,11 @@ def one(unit):
     unit.wait_journal(r"usher\.ini:\d+: \[service web\] wrokers: unknown key; "
                       "did you mean workers")
     assert unit.active() and unit.pid == pid
+    # So does a program that does not live, where it can be tried.
     unit.write(good + unit.expand(BAD))
+    assert unit.ctl("reload", status=None).returncode != 0
+    unit.wait_journal("bad: a worker of its new settings exited")
+    unit.write(good + unit.expand(BAD + "roll = 0\n"))
     unit.ctl("reload")
     unit.wait_journal("the last words", "USHER_SERVICE=bad")
     wait_for(lambda: unit.show("StatusText") == "5 services, 1 degraded")
