@@ -20,8 +20,8 @@ void net_options_listen(int fd, const struct addr *a,
 /* listen with A's backlog; 0 or -errno. */
 int net_backlog(int fd, const struct addr *a, const struct net_note *note);
 
-/* Owner, group and mode that A says, for PATH in its place, in this order: what is
- * refused is told. 0; -EINVAL: no such user or group. */
+/* Owner, group and mode that A says, for the socket at PATH, in this order:
+ * what is refused is told. 0; -EINVAL: no such user or group. */
 int net_path_rights(const char *path, const struct addr *a,
 		    const struct net_note *note);
 
