@@ -17,6 +17,7 @@ struct pair {
 	struct import *im;
 	struct unit socket, service;
 	bool accept, wait, inetd, notify;
+	size_t doors;
 };
 
 /* ---- values ---- */
@@ -179,7 +180,8 @@ static void service_rest(struct pair *p)
 		if (k < ARRAY_SIZE(service_keys))
 			service_keys[k].fn(p, service_keys[k].ours, e);
 		else
-			import_missed(p->im, e->at, "%s=%s", e->key, e->value);
+			import_missed(p->im, e->at, "%s=%s: usher has no such "
+				      "setting", e->key, e->value);
 	}
 }
 
@@ -257,6 +259,7 @@ static void door(struct pair *p, struct unit_entry *e, const char *kind,
 	const char *v = e->value, *only = unit_get(&p->socket, "Socket",
 						   "BindIPv6Only");
 	bool path = *v == '/' || *v == '@';
+	bool six = only && strcmp(only, "ipv6-only") == 0;
 	CLEANUP(freep) char *opt = fitting(all, path);
 	const char *tcp = strcmp(kind, "dgram") == 0 ? "udp" : "tcp";
 	const char *unix_kind = strcmp(kind, "dgram") == 0 ? "unix-dgram"
@@ -266,16 +269,21 @@ static void door(struct pair *p, struct unit_entry *e, const char *kind,
 	if (strchr(v, '%'))
 		import_missed(p->im, e->at, "%s=%s: usher has no specifiers",
 			      e->key, v);
-	else if (path)
+	else if (strncmp(v, "vsock:", 6) == 0)
+		import_missed(p->im, e->at, "%s=%s: usher has no such doors",
+			      e->key, v);
+	else if (!path && strcmp(tcp, "udp") == 0 && !p->wait)
+		import_missed(p->im, e->at, "%s=%s: usher gives udp only to "
+			      "programs that take it as standard input",
+			      e->key, v);
+	else if (p->doors++, path)
 		import_set(p->im, "listen", "%s:%s%s", unix_kind, v, opt);
 	else if (!strchr(v, ':'))
-		import_set(p->im, "listen", "%s%s:*:%s%s", tcp,
-			   only && strcmp(only, "ipv6-only") == 0 ? "6" : "",
+		import_set(p->im, "listen", "%s%s:*:%s%s", tcp, six ? "6" : "",
 			   v, opt);
-	else if (strncmp(v, "vsock:", 6) == 0)
-		import_missed(p->im, e->at, "%s=%s", e->key, v);
 	else
-		import_set(p->im, "listen", "%s:%s%s", tcp, v, opt);
+		import_set(p->im, "listen", "%s:%s%s%s", tcp, v, opt,
+			   six && *v == '[' ? " v6only=yes" : "");
 }
 
 static void doors(struct pair *p)
@@ -306,7 +314,8 @@ static void socket_rest(struct pair *p)
 		    strcmp(e->key, "RemoveOnStop") != 0 &&
 		    (strcmp(e->key, "DirectoryMode") != 0 ||
 		     strcmp(e->value, "0755") != 0))
-			import_missed(p->im, e->at, "%s=%s", e->key, e->value);
+			import_missed(p->im, e->at, "%s=%s: usher has no such "
+				      "setting", e->key, e->value);
 	}
 }
 
@@ -326,12 +335,48 @@ static void limits(struct pair *p)
 
 /* ---- both ---- */
 
+/* A word of ExecStart: a whole $NAME is the words that it stands for. */
+static void word_of(struct pair *p, struct import_at at, const char *word,
+		    struct strv *out)
+{
+	bool brace = strncmp(word, "${", 2) == 0;
+	const char *name = word + 1 + brace;
+	size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "abcdefghijklmnopqrstuvwxyz0123456789_");
+	bool whole = *word == '$' && len &&
+		     strcmp(name + len, brace ? "}" : "") == 0;
+	CLEANUP(freep) char *value =
+		whole ? unit_variable(&p->service, name, len) : NULL;
+	struct strv w = { 0 };
+
+	if (!strpbrk(word, "%$")) {
+		strv_push(out, xstrdup(word));
+	} else if (!whole) {
+		import_missed(p->im, at, "ExecStart: %s stays as it is "
+			      "written, usher knows no %% and $", word);
+		strv_push(out, xstrdup(word));
+	} else if (!value) {
+		import_missed(p->im, at, "ExecStart: %s is left out, usher "
+			      "knows no variables; write what it stands for",
+			      word);
+	} else {
+		import_missed(p->im, at, "ExecStart: %s became '%s', which "
+			      "Environment= says; usher knows no variables",
+			      word, value);
+		if (brace || text_split(value, &w) < 0)
+			strv_push(out, xstrdup(value));
+		for (size_t i = 0; i < w.n; i++)
+			strv_push(out, xstrdup(w.v[i]));
+		strv_free(&w);
+	}
+}
+
 /* The prefixes of ExecStart, then the words; NULL: it can't be. */
 static bool program(struct pair *p)
 {
 	const char *exec = unit_get(&p->service, "Service", "ExecStart");
 	struct unit_entry *e = NULL;
-	struct strv w;
+	struct strv w, words = { 0 };
 	bool named = false;
 	size_t from = 0;
 
@@ -344,23 +389,22 @@ static bool program(struct pair *p)
 		import_missed(p->im, e->at, "ExecStart=%s", exec);
 		return false;
 	}
-	for (size_t i = 0; i < w.n; i++)
-		if (strpbrk(w.v[i], "%$"))
-			import_missed(p->im, e->at, "ExecStart: %s stays as "
-				      "it is written, usher knows no %% and $",
-				      w.v[i]);
 	if (named) {
 		char *path = xasprintf("@%s", w.v[0]);
 
 		free(w.v[0]);
 		w.v[0] = path;
 	}
-	import_words(p->im, "exec", &w);
+	for (size_t i = 0; i < w.n; i++)
+		word_of(p, e->at, w.v[i], &words);
+	if (words.n)
+		import_words(p->im, "exec", &words);
+	strv_free(&words);
 	strv_free(&w);
 	return true;
 }
 
-static void who_speaks(struct pair *p)
+static void look(struct pair *p)
 {
 	const char *in = unit_get(&p->service, "Service", "StandardInput");
 
@@ -368,6 +412,10 @@ static void who_speaks(struct pair *p)
 	p->wait = p->inetd && !p->accept;
 	p->notify = strncmp(unit_get(&p->service, "Service", "Type") ?: "",
 			    "notify", 6) == 0;
+}
+
+static void who_speaks(struct pair *p)
+{
 	if (p->accept) {
 		import_set(p->im, "handoff", "spawn");
 		import_set(p->im, "protocol", p->inetd ? "inetd" : "systemd");
@@ -421,7 +469,13 @@ static void write_pair(struct pair *p, const char *file, const char *base)
 		import_drop(p->im);
 		return;
 	}
+	look(p);
 	doors(p);
+	if (p->doors == 0) {
+		import_missed(p->im, at, "no door is left");
+		import_drop(p->im);
+		return;
+	}
 	if (!program(p)) {
 		import_missed(p->im, at, "%s has no ExecStart",
 			      p->service.file);

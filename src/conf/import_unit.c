@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 static void strip_end(char *s)
 {
 	size_t n = strlen(s);
@@ -146,6 +148,29 @@ struct unit_entry *unit_each(struct unit *u, const char *section,
 		return e;
 	}
 	return NULL;
+}
+
+char *unit_variable(struct unit *u, const char *name, size_t len)
+{
+	struct unit_entry *e;
+	char *value = NULL;
+	size_t from = 0;
+
+	while ((e = unit_each(u, "Service", "Environment", &from))) {
+		struct strv w;
+
+		e->used = false;	/* it is written, too */
+		if (text_split(e->value, &w) < 0)
+			continue;
+		for (size_t i = 0; i < w.n; i++)
+			if (strncmp(w.v[i], name, len) == 0 &&
+			    w.v[i][len] == '=') {
+				free(value);
+				value = xstrdup(w.v[i] + len + 1);
+			}
+		strv_free(&w);
+	}
+	return value;
 }
 
 bool unit_bool(const char *value)

@@ -28,6 +28,9 @@ const char *unit_get(struct unit *u, const char *section, const char *key);
  * clears what was before it. NULL at the end. */
 struct unit_entry *unit_each(struct unit *u, const char *section,
 			     const char *key, size_t *from);
+/* What Environment= of [Service] says of NAME (LEN bytes), or NULL; the
+ * caller frees it. */
+char *unit_variable(struct unit *u, const char *name, size_t len);
 bool unit_bool(const char *value);
 
 #endif

@@ -125,11 +125,37 @@ static const struct row rows[] = {
 	  "[Unit]\nDescription=x\n[Service]\nExecStart=-/bin/cat -i $OPTS\n"
 	  "StandardInput=socket\nEnvironmentFile=-/etc/default/ssh\n"
 	  "RuntimeDirectory=sshd\n",
-	  "[service ssh]\nlisten = tcp:*:22\nexec = /bin/cat -i $OPTS\n"
+	  "[service ssh]\nlisten = tcp:*:22\nexec = /bin/cat -i\n"
 	  "handoff = spawn\nprotocol = inetd\nmax_connections = 64\n"
 	  "on_full = refuse\nenvironment_file = -/etc/default/ssh\n\n",
-	  "ssh@.service:4: ExecStart: $OPTS stays as it is written, usher "
-	  "knows no % and $\nssh@.service:7: RuntimeDirectory=sshd\n", true },
+	  "ssh@.service:4: ExecStart: $OPTS is left out, usher knows no "
+	  "variables; write what it stands for\n"
+	  "ssh@.service:7: RuntimeDirectory=sshd: usher has no such setting\n",
+	  true },
+	{ import_systemd, "bind.socket",
+	  "[Socket]\nListenStream=/run/b.sock\nBindIPv6Only=ipv6-only\n"
+	  "ListenStream=0.0.0.0:8111\nListenDatagram=0.0.0.0:8111\n"
+	  "ListenStream=[::]:8111\n", "bind.service",
+	  "[Service]\nType=notify\nEnvironment=\"OPTIONS=-w 'a b'\" X=$Y\n"
+	  "ExecStart=/bin/cat $OPTIONS ${OPTIONS} %i-$X\n",
+	  "[service bind]\nlisten = unix:/run/b.sock\n"
+	  "listen = tcp:0.0.0.0:8111\nlisten = tcp:[::]:8111 v6only=yes\n"
+	  "exec = /bin/cat -w \"a b\" \"-w 'a b'\" %i-$X\n"
+	  "handoff = share\nworkers = 0-1\nidle_timeout = 0\n"
+	  "ready = notify\nenvironment = \"OPTIONS=-w 'a b'\" X=$Y\n\n",
+	  "bind.socket:5: ListenDatagram=0.0.0.0:8111: usher gives udp only "
+	  "to programs that take it as standard input\n"
+	  "bind.service:4: ExecStart: $OPTIONS became '-w 'a b'', which "
+	  "Environment= says; usher knows no variables\n"
+	  "bind.service:4: ExecStart: ${OPTIONS} became '-w 'a b'', which "
+	  "Environment= says; usher knows no variables\n"
+	  "bind.service:4: ExecStart: %i-$X stays as it is written, usher "
+	  "knows no % and $\n", true },
+	{ import_systemd, "udp.socket", "[Socket]\nListenDatagram=514\n",
+	  "udp.service", "[Service]\nExecStart=/bin/cat\n", "\n",
+	  "udp.socket:2: ListenDatagram=514: usher gives udp only to programs "
+	  "that take it as standard input\nudp.socket:1: no door is left\n",
+	  true },
 	{ import_systemd, "app.socket",
 	  "[Socket]\nListenStream=/run/app.sock\nSocketMode=0660\n"
 	  "SocketUser=nobody\nListenStream=[::1]:8000\nNoDelay=yes\n",
@@ -153,7 +179,8 @@ static const struct row rows[] = {
 	  "[service lone]\nlisten = udp:*:514\nexec = /bin/cat\n"
 	  "protocol = wait\n\n",
 	  "lone.socket:2: ListenStream=/run/%i: usher has no specifiers\n"
-	  "lone.service:4: ProtectSystem=full\n", true },
+	  "lone.service:4: ProtectSystem=full: usher has no such setting\n",
+	  true },
 	{ import_systemd, "none.socket", "[Socket]\nListenStream=1\n", NULL,
 	  NULL, "\n",
 	  "none.socket:1: its service none.service is not there\n", true },
