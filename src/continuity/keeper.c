@@ -238,6 +238,19 @@ char *keeper_path(const char *control)
 	return xasprintf("%s.keeper", control);
 }
 
+/* What came along is bound there already. To bind anew would leave the keeper
+ * that owns without its door, should we die before we own. */
+static bool is_ask(const char *path)
+{
+	struct sockaddr_un sa = { 0 };
+	socklen_t len = sizeof(sa) - 1;
+	struct stat sb;
+
+	return getsockname(ROLE_ASK, (void *)&sa, &len) == 0 &&
+	       sa.sun_family == AF_UNIX && strcmp(sa.sun_path, path) == 0 &&
+	       lstat(path, &sb) == 0 && S_ISSOCK(sb.st_mode);
+}
+
 static int open_ask(const char *path)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
@@ -245,6 +258,8 @@ static int open_ask(const char *path)
 
 	if (strlen(path) >= sizeof(sa.sun_path))
 		return -ENAMETOOLONG;
+	if (is_ask(path))
+		return 0;
 	strcpy(sa.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
@@ -328,6 +343,13 @@ void keeper_remember(char *const *argv)
 	kp.words[n] = xstrdup("--carry");
 }
 
+/* An old keeper's table holds every close back until it is gone. */
+static void kill_old(int role)
+{
+	epoll_ctl(ROLE_EPOLL, EPOLL_CTL_DEL, role, NULL);
+	syscall(SYS_pidfd_send_signal, role, SIGKILL, NULL, 0);
+}
+
 int keeper_start(struct usher *u, enum conf_keeper mode, const char *control)
 {
 	struct record_globals *g = record_globals();
@@ -339,6 +361,9 @@ int keeper_start(struct usher *u, enum conf_keeper mode, const char *control)
 	 * has left that one in office. */
 	kp.me = g->generation << 1 | !(atomic_load(&g->owner) & 1);
 	g->keeper = mode;
+	/* Who took over from the one at our place died before it had dismissed
+	 * it: nobody else knows of it. */
+	kill_old(ROLE_KEEPER0 + (int)(kp.me & 1));
 	if (mode == KEEPER_NO)
 		return 0;
 	if (control && *control == '/') {
@@ -380,8 +405,7 @@ void keeper_dismiss_old(void)
 {
 	int role = ROLE_KEEPER0 + !(kp.me & 1);
 
-	epoll_ctl(ROLE_EPOLL, EPOLL_CTL_DEL, role, NULL);
-	syscall(SYS_pidfd_send_signal, role, SIGKILL, NULL, 0);
+	kill_old(role);
 	reap_old(NULL);
 }
 

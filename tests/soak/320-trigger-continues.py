@@ -38,6 +38,8 @@ with Daemon(CONF, fds=False) as usher:
 
     put(fifo, b"first\n")
     wait_for(lambda: lines(ran) == ["begin first"])
+    # A writer's close ends what is unfinished: this one's has been seen.
+    usher.call("Status")
     # Half requests: of a connection, and of a writer that stays.
     client = usher.client(f"unix:{usher.dir}/stream")
     client.sendall(b"conn")
