@@ -178,6 +178,17 @@ int loop_watch_named(struct loop *l, int index, int slot, uint32_t events,
 	return r;
 }
 
+int loop_resume_named(struct loop *l, int index, int slot, uint32_t events,
+		      loop_fn *fn, void *arg, const char *name)
+{
+	int r = control(EPOLL_CTL_MOD, index, slot, events);
+
+	if (r == -ENOENT)
+		r = control(EPOLL_CTL_ADD, index, slot, events);
+	loop_attach_named(l, index, fn, arg, name);
+	return r;
+}
+
 int loop_change(struct loop *l, int index, int slot, uint32_t events)
 {
 	(void)l;
@@ -204,6 +215,8 @@ static void dispatch(struct loop *l, const struct epoll_event *e)
 	l->stats.events++;
 	if (w->fn)
 		TIMED(l, w->name, w->fn(w->arg, e->events));
+	else			/* another process's, and nobody looks now */
+		loop_unwatch(l, (int)index, l->slot);
 }
 
 /* ---- timers ---- */

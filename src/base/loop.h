@@ -57,6 +57,12 @@ int loop_change(struct loop *l, int index, int slot, uint32_t events);
 #define loop_attach(l, index, fn, arg) loop_attach_named(l, index, fn, arg, #fn)
 void loop_attach_named(struct loop *l, int index, loop_fn *fn, void *arg,
 		       const char *name);
+/* The same for one descriptor that is to be watched for EVENTS, whether its
+ * old owner came to that or was killed before. 0 or -errno. */
+#define loop_resume(l, index, slot, events, fn, arg) \
+	loop_resume_named(l, index, slot, events, fn, arg, #fn)
+int loop_resume_named(struct loop *l, int index, int slot, uint32_t events,
+		      loop_fn *fn, void *arg, const char *name);
 /* In a callback of a descriptor: its place in the record. */
 int loop_slot(const struct loop *l);
 /* The owner that INDEX was watched or attached with last. */

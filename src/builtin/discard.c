@@ -188,7 +188,8 @@ static int adopt(struct service *s, int index)
 	packed_to_peer(&d->peer, &conn);
 	admit_enter(s, &conn);
 	d->source = conn.source;
-	loop_attach(s->u->loop, index, on_readable, conn_new(s, index));
+	loop_resume(s->u->loop, index, 0, EPOLLIN, on_readable,
+		    conn_new(s, index));
 	return 0;
 }
 

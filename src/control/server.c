@@ -561,8 +561,7 @@ int server_watch(struct control *c)
 
 int server_attach(struct control *c)
 {
-	loop_attach(c->u->loop, c->door, on_door, c);
-	loop_change(c->u->loop, c->door, 0, EPOLLIN);
+	loop_resume(c->u->loop, c->door, 0, EPOLLIN, on_door, c);
 	return keep_reserve(c);
 }
 
@@ -605,8 +604,7 @@ int server_adopt_client(struct control *c, int record)
 	cl = client_make(c, record, &p,
 			 peer_level(&p, &c->u->conf->control_allow));
 	cl->events = EPOLLIN;
-	loop_attach(c->u->loop, record, on_client, cl);
-	loop_change(c->u->loop, record, 0, EPOLLIN);
+	loop_resume(c->u->loop, record, 0, EPOLLIN, on_client, cl);
 	if (d->waits && trigger_call_again(cl, s, &d->waits, d->line) < 0) {
 		client_end(cl);
 		return 0;	/* closed with its record */

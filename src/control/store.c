@@ -348,7 +348,8 @@ int store_adopt(struct store *st, int record)
 		record_close(record);
 		return -ENOENT;
 	}
-	loop_attach(st->u->loop, record, on_returned, lease_new(st, s, record));
+	loop_resume(st->u->loop, record, 0, EPOLLIN, on_returned,
+		    lease_new(st, s, record));
 	hold_doors(s, true);
 	return 0;
 }

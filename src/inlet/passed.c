@@ -107,7 +107,8 @@ int passed_begin(struct endpoint *ep, int fd)
 
 int passed_adopt(struct service *s, int record)
 {
-	loop_attach(s->u->loop, record, on_readable, carrier_new(s, record));
+	loop_resume(s->u->loop, record, 0, EPOLLIN, on_readable,
+		    carrier_new(s, record));
 	return 0;
 }
 

@@ -243,7 +243,7 @@ int proxy_adopt(struct service *s, int record)
 	c.accepted_us = d->accepted_us;
 	count_again(record, d);
 	r = reading_new(s, &c, record, d->until ? left > 0 ? left : 1 : 0);
-	loop_attach(s->u->loop, record, on_readable, r);
+	loop_resume(s->u->loop, record, 0, EPOLLIN, on_readable, r);
 	return 0;
 }
 

@@ -190,11 +190,7 @@ static void look(struct endpoint *ep)
 
 	if (ep->watched)
 		return;
-	loop_attach(l, ep->record, on_event, ep);
-	/* After a take-over epoll looks at it already. */
-	r = loop_change(l, ep->record, 0, EPOLLIN);
-	if (r == -ENOENT)
-		r = loop_watch(l, ep->record, 0, EPOLLIN, on_event, ep);
+	r = loop_resume(l, ep->record, 0, EPOLLIN, on_event, ep);
 	if (r < 0)
 		service_log(ep->service, LOG_LEVEL_ERROR,
 			    "%s: can't be watched: %s", ep->addr.text,

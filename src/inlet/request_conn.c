@@ -213,10 +213,7 @@ static int wait_for_more(struct request *q)
 	struct request_data *d = request_data(q);
 	int r;
 
-	loop_attach(l, q->record, on_readable, q);
-	r = loop_change(l, q->record, 0, EPOLLIN);
-	if (r == -ENOENT)
-		r = loop_watch(l, q->record, 0, EPOLLIN, on_readable, q);
+	r = loop_resume(l, q->record, 0, EPOLLIN, on_readable, q);
 	if (d->deadline)
 		timer_set(l, &q->timer, d->deadline - loop_us() / 1000,
 			  on_deadline, q);

@@ -325,7 +325,7 @@ static int adopt(struct generation *g, int record)
 		record_close(record);
 		return -EINVAL;
 	}
-	loop_attach(g->service->u->loop, record, on_connect,
+	loop_resume(g->service->u->loop, record, 0, EPOLLIN, on_connect,
 		    einhorn_new(g, record));
 	return 0;
 }

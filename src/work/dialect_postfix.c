@@ -214,7 +214,7 @@ static int adopt(struct generation *g, int record)
 		record_close(record);
 		return -EINVAL;
 	}
-	loop_attach(g->service->u->loop, record, on_status,
+	loop_resume(g->service->u->loop, record, 0, EPOLLIN, on_status,
 		    postfix_new(g, record));
 	return 0;
 }

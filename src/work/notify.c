@@ -404,7 +404,7 @@ int notify_adopt(struct service *s, int record, bool stores,
 		end(n);
 		return r;
 	}
-	loop_attach(s->u->loop, record, on_message, n);
+	loop_resume(s->u->loop, record, 0, EPOLLIN, on_message, n);
 	*out = n;
 	return 0;
 }

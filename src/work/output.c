@@ -380,7 +380,8 @@ int output_adopt(struct service *s, int record)
 	}
 	if (d->buffer >= 0)
 		lines_of(d)->last[LAST_LINE - 1] = 0;
-	loop_attach(s->u->loop, record, on_readable, stream_new(s, record));
+	loop_resume(s->u->loop, record, 0, EPOLLIN, on_readable,
+		    stream_new(s, record));
 	return 0;
 }
 

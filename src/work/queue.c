@@ -428,9 +428,8 @@ int queue_hang(struct service *s, int record, const struct queue_options *o,
 	q = queue_new(s, record, o, events, arg);
 	q->shut = RECORD_AS(record, struct queue_data)->shut == 1;
 	recall(q);
-	loop_attach(s->u->loop, record, on_event, q);
-	q->armed = false;
-	look(q);
+	loop_resume(s->u->loop, record, 0,
+		    EPOLLET | (o->reports ? EPOLLIN : 0), on_event, q);
 	*out = q;
 	return 0;
 }

@@ -187,7 +187,7 @@ void ready_adopt(struct worker *w)
 	int64_t gone = loop_now(loop_of(w)) - w->started;
 
 	if (r->kind == READY_FD && w->readiness >= 0) {
-		loop_attach(loop_of(w), w->readiness, on_pipe, w);
+		loop_resume(loop_of(w), w->readiness, 0, EPOLLIN, on_pipe, w);
 	} else if (r->kind == READY_PROBE) {
 		probe_later(w);
 	} else {

@@ -627,7 +627,7 @@ static int adopt(struct service *s, int index)
 		return -EINVAL;
 	count_again(s, d);
 	p = process_new(s, index, (pid_t)record_at(index)->id);
-	loop_attach(s->u->loop, index, on_exit_event, p);
+	loop_resume(s->u->loop, index, 0, EPOLLIN, on_exit_event, p);
 	return 0;
 }
 
