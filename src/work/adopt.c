@@ -64,12 +64,24 @@ static struct generation *generation_of(struct pool *p, uint32_t number)
 	return g;
 }
 
+/* A queue of a worker's own knows its pid a moment after the worker's record
+ * does. */
+static void name_queue(const struct pool *p, int queue, uint64_t pid)
+{
+	for (size_t i = 0; i < p->nfound && queue >= 0; i++)
+		if (p->found[i] == queue &&
+		    record_at(queue)->kind == RECORD_QUEUE &&
+		    record_at(queue)->id == UINT32_MAX)
+			record_at(queue)->id = pid;
+}
+
 static void hang_worker(struct pool *p, int index)
 {
 	struct worker_data *d = RECORD_AS(index, struct worker_data);
 	struct generation *g = generation_of(p, record_at(index)->arg);
 	struct worker *w;
 
+	name_queue(p, d->queue, record_at(index)->id);
 	/* Only what was found may be hung in, whatever the record says. */
 	if (d->notify >= 0 && !pool_claim_index(p, d->notify))
 		d->notify = -1;

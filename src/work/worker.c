@@ -406,8 +406,11 @@ static int launch_worker(struct worker *w, char **why)
 	record_set_fd(w->record, 0, pidfd);
 	record_at(w->record)->id = (uint64_t)w->pid;
 	w->started = w->changed = loop_now(loop_of(w));
+	w->max_requests = spread(w, (uint64_t)g->conf->max_requests);
+	w->max_memory = spread(w, g->conf->max_memory);
 	if (w->output >= 0)
 		output_pid(w->output, w->pid);
+	worker_save(w);
 	record_commit(w->record);
 	return loop_watch(loop_of(w), w->record, 0, EPOLLIN, on_pidfd, w);
 }
@@ -453,8 +456,6 @@ int worker_start(struct generation *g, struct worker **out, char **why)
 		worker_free(w);
 		return r;
 	}
-	w->max_requests = spread(w, (uint64_t)g->conf->max_requests);
-	w->max_memory = spread(w, g->conf->max_memory);
 	g->pool->kind->started(w);
 	worker_save(w);
 	*out = w;
@@ -526,9 +527,8 @@ int worker_adopt(struct generation *g, int record, struct worker **out)
 	w->readiness = d.readiness;
 	g->nready += w->ready;
 	g->nleaving += worker_leaves(w);
-	loop_attach(loop_of(w), record, on_pidfd, w);
 	/* It may have died in between: a level gives its event still. */
-	loop_change(loop_of(w), record, 0, EPOLLIN);
+	loop_resume(loop_of(w), record, 0, EPOLLIN, on_pidfd, w);
 	adopt_channels(w, &d);
 	*out = w;
 	adopt_timers(w, &d);
