@@ -263,7 +263,7 @@ static int arrive(struct service *s, struct conn *c)
 		b->relays.said_no = true;
 		return -EAGAIN;
 	}
-	if (relay_watch(r, 0) < 0 || relay_announce(r, c) < 0)
+	if (relay_announce(r, c) < 0 || relay_begin(r) < 0)
 		relay_refuse(r);
 	else if (ready(b->pool))
 		dial(r);
@@ -329,6 +329,8 @@ static int adopt(struct service *s, int index)
 	r = relay_hang(&b->relays, index);
 	if (r && (relay_data(r)->flags & RELAY_CONNECTED))
 		relay_go_on(r);
+	else if (r && relay_watch(r, 0) < 0)
+		relay_refuse(r);	/* it was killed before it could */
 	else if (r)
 		hold(r);
 	return 0;

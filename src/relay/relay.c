@@ -43,7 +43,7 @@ static int arrive(struct service *s, struct conn *c)
 		of(s)->said_no = true;
 		return -EAGAIN;
 	}
-	if (relay_watch(r, 0) < 0 || relay_announce(r, c) < 0)
+	if (relay_announce(r, c) < 0 || relay_begin(r) < 0)
 		relay_refuse(r);
 	else
 		relay_dial(r);
@@ -89,6 +89,8 @@ static int adopt(struct service *s, int index)
 		return 0;
 	if (relay_data(r)->flags & RELAY_CONNECTED)
 		relay_go_on(r);
+	else if (relay_watch(r, 0) < 0)	/* it was killed before it could */
+		relay_refuse(r);
 	else
 		relay_dial(r);
 	return 0;
@@ -140,6 +142,14 @@ static int echo_start(struct service *s)
 	return 0;
 }
 
+static void echo_begin(struct relay *r, int watched)
+{
+	if (watched < 0)
+		relay_reset(r);
+	else
+		relay_opened(r);
+}
+
 static int echo_arrive(struct service *s, struct conn *c)
 {
 	struct relay *r = relay_new(of(s), c, RELAY_ECHO);
@@ -148,10 +158,7 @@ static int echo_arrive(struct service *s, struct conn *c)
 		of(s)->said_no = true;
 		return -EAGAIN;
 	}
-	if (relay_watch(r, 0) < 0)
-		relay_reset(r);
-	else
-		relay_opened(r);
+	echo_begin(r, relay_begin(r));
 	return 0;
 }
 
@@ -163,8 +170,10 @@ static int echo_adopt(struct service *s, int index)
 		return -EINVAL;
 	echo_start(s);
 	r = relay_hang(of(s), index);
-	if (r)
+	if (r && relay_data(r)->flags & RELAY_CONNECTED)
 		relay_go_on(r);
+	else if (r)
+		echo_begin(r, relay_watch(r, 0));
 	return 0;
 }
 

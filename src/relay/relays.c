@@ -99,7 +99,6 @@ struct relay *relay_new(struct relays *h, struct conn *c,
 	if (!c->endpoint || c->endpoint->addr.kind == ADDR_UNIX_PASS ||
 	    h->service->conf->accept_proxy.n)
 		relay_count_from(r);
-	record_commit(record);
 	return r;
 }
 
@@ -316,6 +315,12 @@ int relay_watch(struct relay *r, int side)
 {
 	return loop_watch(r->home->service->u->loop, r->record, side, WATCHED,
 			  relay_on_event, r);
+}
+
+int relay_begin(struct relay *r)
+{
+	record_commit(r->record);
+	return relay_watch(r, 0);
 }
 
 void relay_opened(struct relay *r)

@@ -124,10 +124,13 @@ void relays_conns(const struct relays *h, conn_info_fn *fn, void *arg);
 int relays_kill(struct relays *h, uint64_t cookie);
 void relays_changed(struct relays *h);
 
-/* A relay of C's descriptor, taken; not watched, not connected. NULL: none is
- * free. */
+/* A relay of C's descriptor, taken; not committed, not connected. NULL: none
+ * is free. */
 struct relay *relay_new(struct relays *h, struct conn *c,
 			enum relay_kind kind);
+/* What it begins with (relay_announce) is there: from here on a crash keeps
+ * it. The client's side is watched. 0 or -errno. */
+int relay_begin(struct relay *r);
 /* A record of ours found by a take-over: hung in, its bytes counted again.
  * NULL: it can't go on and was reset. */
 struct relay *relay_hang(struct relays *h, int record);
