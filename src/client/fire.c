@@ -19,6 +19,8 @@
 /* The next usher is there in so long. */
 #define AGAIN_MS       100
 #define AGAIN_TIMES    50
+/* Who waits for a run outlives usher, and waits so long for the next one. */
+#define RESTART_MS     60000
 
 static bool is_address(const char *word)
 {
@@ -109,13 +111,15 @@ static int fire_and_wait(struct ask *a, int64_t patience, json_t **reply)
 	int64_t until = now_ms() + patience;
 	int r;
 
+	a->talk.patience = RESTART_MS;
 	for (int tries = 0;; tries++) {
 		int64_t left = patience < 0 ? -1 : until - now_ms();
 
 		a->talk.quiet = tries < AGAIN_TIMES;
 		r = ask_once(a, true, left == -1 || left > 0 ? left : 0,
 			     reply);
-		if (r != EXIT_NOT_REACHED || tries == AGAIN_TIMES)
+		if (r != EXIT_NOT_REACHED || tries == AGAIN_TIMES ||
+		    a->talk.silent)
 			break;
 		r = reconnect(a);
 		if (r)

@@ -16,6 +16,9 @@
 
 #define SYSTEM_CONTROL "/run/usher/control"
 #define CONNECT_MS     5000
+/* Silent for so long: does anybody live there? So long to say so. */
+#define SILENT_MS      3000
+#define ALIVE_MS       5000
 
 void talk_complain(const struct talk *t, const char *fmt, ...)
 {
@@ -117,7 +120,7 @@ int talk_again(struct talk *t, const char *control, bool quiet)
 {
 	talk_close(t);
 	*t = (struct talk){ .fd = -1, .command = t->command,
-			    .quiet = quiet };
+			    .quiet = quiet, .patience = t->patience };
 	return open_talk(t, control);
 }
 
@@ -183,6 +186,52 @@ static void keep_fds(struct talk *t, const struct fd_message *m)
 	}
 }
 
+/* Another connection asks what costs nothing. */
+static bool is_alive(const struct talk *t)
+{
+	static const char ask[] =
+		"{\"method\":\"org.varlink.service.GetInfo\"}";
+	static const struct net_note nobody;
+	CLEANUP(fd_closep) int fd = -1;
+	CLEANUP(freep) char *why = NULL;
+	struct addr a = { 0 };
+
+	if (addr_parse(t->address, &a, &why) < 0)
+		return false;
+	fd = net_connect(&a, ALIVE_MS, &nobody);
+	addr_free(&a);
+	return fd >= 0 &&
+	       fd_send(fd, ask, sizeof(ask), NULL, 0, 0) == sizeof(ask) &&
+	       net_wait(fd, POLLIN, ALIVE_MS) > 0;
+}
+
+/* As net_wait. 0 without a limit: nobody is there. */
+static int wait_answer(struct talk *t, int64_t ms)
+{
+	int64_t silent = 0;
+	int r;
+
+	if (ms >= 0)
+		return net_wait(t->fd, POLLIN, ms);
+	for (;;) {
+		r = net_wait(t->fd, POLLIN, SILENT_MS);
+		if (r != 0)
+			return r;
+		silent = is_alive(t) ? 0 : silent + SILENT_MS + ALIVE_MS;
+		if (silent > t->patience)
+			return 0;
+	}
+}
+
+static int nobody_answers(struct talk *t)
+{
+	t->silent = true;
+	talk_complain(t, "%s: answer: nobody answers; usher was killed and "
+		      "its keeper holds the doors for the next one, or it "
+		      "hangs: see its log, start it again", t->address);
+	return EXIT_NOT_REACHED;
+}
+
 /* More bytes. 0, -ETIMEDOUT, or an exit status. */
 static int read_more(struct talk *t, int64_t ms)
 {
@@ -195,9 +244,9 @@ static int read_more(struct talk *t, int64_t ms)
 	}
 	m.buf = t->buf + t->len;
 	m.size = t->cap - t->len;
-	r = net_wait(t->fd, POLLIN, ms);
+	r = wait_answer(t, ms);
 	if (r == 0)
-		return -ETIMEDOUT;
+		return ms < 0 ? nobody_answers(t) : -ETIMEDOUT;
 	r = r < 0 ? r : fd_receive(t->fd, &m, 0);
 	if (r == -EAGAIN)
 		return 0;

@@ -25,6 +25,8 @@ struct talk {
 	const char *command;	/* for messages: "usher COMMAND: ..." */
 	char *address;
 	bool verbose, quiet;
+	int64_t patience;	/* ms: see talk_receive; 0: some seconds */
+	bool silent;		/* nobody answered for so long */
 	char *buf;
 	size_t len, cap;
 	int fds[TALK_FDS];	/* that came and nobody took */
@@ -48,7 +50,10 @@ int talk_send(struct talk *t, const char *method, json_t *parameters,
 	      const int *fds, int n, bool more);
 /* The next reply's parameters in *OUT (the caller's), within MS (-1: no
  * limit; -ETIMEDOUT is returned then and nothing told). CONTINUES may be
- * NULL. An error reply is told, unless quiet, and is an exit status. */
+ * NULL. An error reply is told, unless quiet, and is an exit status. Without
+ * a limit it is waited for as long as usher lives: one that was killed has
+ * left its sockets to a keeper, which takes connections and says nothing. So
+ * what stays silent is asked beside, and left after t->patience. */
 int talk_receive(struct talk *t, json_t **out, bool *continues, int64_t ms);
 /* Both. */
 int talk_call(struct talk *t, const char *method, json_t *parameters,
