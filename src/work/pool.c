@@ -74,6 +74,11 @@ static uint32_t young(const struct pool *p, const struct generation *g)
 
 /* ---- enough ---- */
 
+static void on_burst(void *arg)
+{
+	pool_balance(arg);
+}
+
 /* Does nothing where no more may be, or a failure is waited out. */
 static uint32_t start_some(struct pool *p, uint32_t want)
 {
@@ -91,7 +96,7 @@ static uint32_t start_some(struct pool *p, uint32_t want)
 		if (pool_start_worker(g, false) < 0)
 			return started;
 	if (started < want)
-		pool_balance(p);
+		timer_set(loop_of(p), &p->burst, 0, on_burst, p);
 	return started;
 }
 
@@ -260,6 +265,7 @@ void pool_stop(struct pool *p, bool now)
 		timer_cancel(loop_of(p), &p->retry);
 		timer_cancel(loop_of(p), &p->grow);
 		timer_cancel(loop_of(p), &p->rest);
+		timer_cancel(loop_of(p), &p->burst);
 		TAILQ_FOREACH(g, &p->generations, entry)
 			generation_retire(g);
 	}
@@ -299,7 +305,8 @@ static void on_balance(void *arg)
 	pool_finish_replacements(p);
 	pool_replace_due(p);
 	start_some(p, missing(p));
-	p->wanted = 0;
+	if (!timer_is_set(&p->burst))
+		p->wanted = 0;
 	shed(p);
 	watch_rest(p);
 	if (p->kind->watch)
@@ -419,6 +426,7 @@ void pool_free(struct pool **pp)
 	timer_cancel(l, &p->grow);
 	timer_cancel(l, &p->rest);
 	timer_cancel(l, &p->memory);
+	timer_cancel(l, &p->burst);
 	timer_cancel(l, &p->healthy);
 	task_cancel(l, &p->balance);
 	task_cancel(l, &p->end);

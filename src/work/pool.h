@@ -42,6 +42,7 @@ struct worker {
 	pid_t pid;
 	enum worker_state state;
 	bool ready;
+	bool heard;		/* it said that it is busy, or idle again */
 	int64_t started, changed, last_used;	/* ms */
 	uint32_t holds;		/* connections, by reports */
 	uint64_t taken, done;
@@ -142,6 +143,7 @@ struct pool {
 	struct roll *roll;		/* under way, or NULL */
 	struct trying *trying;		/* a reload's, or NULL */
 	struct task balance;	/* enough workers? */
+	struct timer burst;	/* more starts than one round may have */
 	struct timer retry;	/* after failures */
 	struct timer grow;	/* do arrivals still wait? */
 	struct timer rest;	/* too many workers? */

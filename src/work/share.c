@@ -2,10 +2,16 @@
  * share - workers accept on the listening sockets themselves.
  *
  * Usher sees no connection. Where a dialect has a channel on which workers
- * say who is busy, the doors are looked at only while nobody is available and
- * one more may be started; without it the depth of the accept queues is
- * sampled while below MAX. The doors are watched through descriptors of our
- * own (duplicates), so that inlet's view of them is left alone.
+ * say who is busy, the doors are looked at only while one more may be started
+ * and nobody is available who has ever said a word; without it the depth of
+ * the accept queues is sampled while below MAX. The doors are watched through
+ * descriptors of our own (duplicates), so that inlet's view of them is left
+ * alone.
+ *
+ * A worker that was started and has not said a word yet is on its way: one
+ * arrival is left to it, for a while. It may hang before it ever accepts (a
+ * smtpd that asks another service for its tables), and must not be the one
+ * for whom all others wait.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +25,10 @@
 #include "work/shelf.h"
 #include "work/worker.h"
 
+#define DOOR_EVENTS (EPOLLIN | EPOLLET)
 #define SAMPLE_MS 100
+/* A worker that has said nothing for so long is not counted on. */
+#define YOUNG_MS  500
 /* See share_served. */
 #define IDLERS	  5
 
@@ -89,33 +98,57 @@ static void look_away(struct pool *p)
 	sh->looking = false;
 }
 
-static bool available(const struct generation *g)
+/* Somebody is there for the next arrival, or how many may be soon. */
+static bool available(const struct generation *g, uint32_t *coming)
 {
+	int64_t now = loop_now(loop_of(g->pool));
 	const struct worker *w;
 
+	*coming = 0;
 	if (!g->dialect->status)
 		return g->nworkers > g->nleaving;
-	TAILQ_FOREACH(w, &g->workers, entry)
-		if (w->state <= WORKER_IDLE)
+	TAILQ_FOREACH(w, &g->workers, entry) {
+		if (w->state > WORKER_IDLE)
+			continue;
+		if (w->heard)
 			return true;
+		*coming += now - w->started < YOUNG_MS;
+	}
 	return false;
 }
 
-/* Something arrives and nobody is there: as many as wait. */
+static void on_sample(void *arg);
+
+static void sample_later(struct pool *p)
+{
+	struct timer *t = &share_of(p)->sample;
+
+	if (!timer_is_set(t))
+		timer_set(loop_of(p), t, SAMPLE_MS, on_sample, p);
+}
+
+/* Something arrives and nobody is there: as many as wait, but for those that
+ * are on their way. */
 static void on_door(void *arg, uint32_t events)
 {
 	struct pool *p = arg;
-	uint32_t n = p->current ? share_waiting(p->current) : 0;
+	struct generation *g = p->current;
+	uint32_t n, coming;
 
 	(void)events;
-	look_away(p);
-	if (p->current && p->current->dialect->wait)
+	if (!g || available(g, &coming))
+		return;
+	n = share_waiting(g);
+	if (g->dialect->wait || n == 0)
 		n = 1;
-	pool_need(p, n ? n : 1);
-	pool_balance(p);
+	if (n > coming)
+		pool_need(p, n - coming);
+	else
+		sample_later(p);
 }
 
-/* A duplicate has an end of its own in epoll. */
+/* A duplicate has an end of its own in epoll. Each arrival is told once, and
+ * what waits already at each look. */
 static void look_at(struct pool *p, int door)
 {
 	struct share *sh = share_of(p);
@@ -133,7 +166,7 @@ static void look_at(struct pool *p, int door)
 	sh->watches = xrealloc(sh->watches,
 			       (sh->n + 1) * sizeof(*sh->watches));
 	sh->watches[sh->n++] = record;
-	loop_watch(loop_of(p), record, 0, EPOLLIN, on_door, p);
+	loop_watch(loop_of(p), record, 0, DOOR_EVENTS, on_door, p);
 }
 
 static void look(struct pool *p)
@@ -141,8 +174,12 @@ static void look(struct pool *p)
 	struct share *sh = share_of(p);
 	struct endpoint *ep;
 
-	if (sh->looking)
+	if (sh->looking) {
+		for (size_t i = 0; i < sh->n; i++)
+			loop_change(loop_of(p), sh->watches[i], 0,
+				    DOOR_EVENTS);
 		return;
+	}
 	sh->looking = true;
 	TAILQ_FOREACH(ep, &p->service->endpoints, entry)
 		if (is_door(ep))
@@ -163,29 +200,32 @@ static void on_sample(void *arg)
 
 	if (!p->current || !more_may_be(p))
 		return;
+	if (p->current->dialect->status) {
+		pool_balance(p);	/* looks at the doors again */
+		return;
+	}
 	if (share_waiting(p->current) > 0)
 		pool_wanted(p);
-	timer_set(loop_of(p), &share_of(p)->sample, SAMPLE_MS, on_sample, p);
+	sample_later(p);
 }
 
 static void share_watch(struct pool *p)
 {
 	struct share *sh = share_of(p);
+	uint32_t coming;
 	bool more = p->current && more_may_be(p) &&
 		    !(p->service->holds & ~(uint32_t)HOLD_SHARED);
-	bool someone = p->current && available(p->current);
+	bool someone = p->current && available(p->current, &coming);
+	bool status = p->current && p->current->dialect->status;
 
 	if (more && !someone)
 		look(p);
 	else
 		look_away(p);
-	if (more && someone && !p->current->dialect->status) {
-		if (!timer_is_set(&sh->sample))
-			timer_set(loop_of(p), &sh->sample, SAMPLE_MS,
-				  on_sample, p);
-	} else {
+	if (more && someone && !status)
+		sample_later(p);
+	else if (!more || someone)
 		timer_cancel(loop_of(p), &sh->sample);
-	}
 }
 
 /* ---- generations and workers ---- */

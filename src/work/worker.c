@@ -275,6 +275,7 @@ void worker_is_ready(struct worker *w)
 void worker_is_busy(struct worker *w)
 {
 	w->last_used = loop_now(loop_of(w));
+	w->heard = true;
 	if (w->state >= WORKER_BUSY)
 		return;
 	set_state(w, WORKER_BUSY);
@@ -519,6 +520,7 @@ int worker_adopt(struct generation *g, int record, struct worker **out)
 	w->last_used = d.last_used;
 	w->taken = d.taken;
 	w->done = d.done;
+	w->heard = d.done > 0 || d.state == WORKER_BUSY;
 	w->holds = d.holds;
 	w->outstanding = d.outstanding;
 	w->max_requests = d.max_requests;
