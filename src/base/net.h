@@ -101,12 +101,14 @@ struct net_queue {
 int net_queue(int fd, struct net_queue *out);
 
 /*
- * All listening Unix sockets of the machine at once: the kernel walks its
- * whole table for each that is asked about by number, so who asks about many
- * reads them all before. NULL: not to be had, and each is asked about.
+ * All listening Unix sockets of the machine: the kernel walks its whole table
+ * for each that is asked about by number, so who asks about many reads them
+ * all before, some hundred with each call of net_queues_more until it says
+ * false. NULL: not to be had, and each is asked about.
  */
-struct net_queues *net_queues_read(void);
-void net_queues_free(struct net_queues *q);
+struct net_queues *net_queues_begin(void);
+bool net_queues_more(struct net_queues *q);
+void net_queues_free(struct net_queues *q);	/* at any time */
 /* As net_queue, from KNOWN where that is not NULL. */
 int net_queue_in(const struct net_queues *known, int fd,
 		 struct net_queue *out);

@@ -23,10 +23,14 @@ struct known {
 	uint32_t inode, depth, max;
 };
 
+/* By inode, in a table that is at most half full. Inode 0 is a free place. */
 struct net_queues {
-	struct known *v;	/* by inode */
-	size_t n;
+	struct known *v;
+	uint32_t n, room;	/* a power of two */
+	int nl;			/* more will come from here; -1: that was all */
 };
+
+#define FIRST_ROOM 256
 
 static int ask(int nl, uint32_t inode)
 {
@@ -114,12 +118,35 @@ static int ask_one(uint32_t inode, struct known *out)
 	return n < 0 ? (int)n : take(&a.head, (size_t)n, out);
 }
 
-static int by_inode(const void *a, const void *b)
+/* INODE's place, or the free one where it would be. */
+static struct known *place(const struct net_queues *q, uint32_t inode)
 {
-	uint32_t x = ((const struct known *)a)->inode;
-	uint32_t y = ((const struct known *)b)->inode;
+	uint32_t i = inode * 2654435761u;
 
-	return x < y ? -1 : x > y;
+	for (i &= q->room - 1; q->v[i].inode; i = (i + 1) & (q->room - 1))
+		if (q->v[i].inode == inode)
+			break;
+	return &q->v[i];
+}
+
+static void grow(struct net_queues *q)
+{
+	CLEANUP(freep) struct known *old = q->v;
+	uint32_t room = q->room;
+
+	q->room = room ? room * 4 : FIRST_ROOM;
+	q->v = xcalloc(q->room, sizeof(*q->v));
+	for (uint32_t i = 0; i < room; i++)
+		if (old[i].inode)
+			*place(q, old[i].inode) = old[i];
+}
+
+static void keep(struct net_queues *q, const struct known *k)
+{
+	if (q->n * 2 >= q->room)
+		grow(q);
+	*place(q, k->inode) = *k;
+	q->n++;
 }
 
 int net_unix_queue(const struct net_queues *known, int fd,
@@ -133,13 +160,13 @@ int net_unix_queue(const struct net_queues *known, int fd,
 		return -errno;
 	k.inode = (uint32_t)st.st_ino;
 	if (known) {
-		found = bsearch(&k, known->v, known->n, sizeof(k), by_inode);
+		found = known->n ? place(known, k.inode) : &k;
 	} else {
 		r = ask_one(k.inode, &k);
 		if (r < 0)
 			return r;
 	}
-	if (!found)
+	if (known && (!known->n || !found->inode))
 		return -ENODATA;
 	out->depth = found->depth;
 	out->max = found->max;
@@ -162,43 +189,44 @@ static int take_all(struct net_queues *q, const union answer *a, size_t len)
 		r = take(h, len - pos, &k);
 		if (r < 0 && r != -ENODATA)
 			return r;
-		if (r == 0) {
-			/* By doubling: the room is the next power of two. */
-			if ((q->n & (q->n - 1)) == 0)
-				q->v = xrealloc(q->v, (q->n ? q->n * 2 : 1) *
-							sizeof(*q->v));
-			q->v[q->n++] = k;
-		}
+		if (r == 0)
+			keep(q, &k);
 		pos += NLMSG_ALIGN(h->nlmsg_len);
 	}
 	return 1;
 }
 
-struct net_queues *net_queues_read(void)
+struct net_queues *net_queues_begin(void)
 {
 	CLEANUP(fd_closep) int nl = open_diag();
-	struct net_queues *q = xcalloc(1, sizeof(*q));
-	int r = nl < 0 ? nl : ask(nl, 0);
+	struct net_queues *q;
 
-	for (r = r < 0 ? r : 1; r > 0;) {
-		union answer a;
-		ssize_t n = net_read(nl, &a, sizeof(a), DIAG_MS);
-
-		r = n <= 0 ? -EIO : take_all(q, &a, (size_t)n);
-	}
-	if (r < 0) {
-		net_queues_free(q);
+	if (nl < 0 || ask(nl, 0) < 0)
 		return NULL;
-	}
-	if (q->n)
-		qsort(q->v, q->n, sizeof(*q->v), by_inode);
+	q = xcalloc(1, sizeof(*q));
+	q->nl = fd_take(&nl);
 	return q;
+}
+
+bool net_queues_more(struct net_queues *q)
+{
+	union answer a;
+	ssize_t n;
+
+	if (q->nl < 0)
+		return false;
+	n = net_read(q->nl, &a, sizeof(a), DIAG_MS);
+	if (n > 0 && take_all(q, &a, (size_t)n) > 0)
+		return true;
+	fd_closep(&q->nl);
+	return false;
 }
 
 void net_queues_free(struct net_queues *q)
 {
 	if (!q)
 		return;
+	fd_closep(&q->nl);
 	free(q->v);
 	free(q);
 }

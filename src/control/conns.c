@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/json_out.h"
 #include "control/commands.h"
 #include "control/parts.h"
 
@@ -17,7 +18,8 @@ struct seen {
 
 struct listing {
 	struct parts parts;
-	bool begun, some;
+	struct json_out out;	/* its f is a slice's */
+	bool begun;
 	bool only;		/* from cidr */
 	struct addr_cidr cidr;
 	/* Of one service, told up to `told`. */
@@ -39,27 +41,30 @@ static void note(void *arg, const struct conn_info *info)
 	l->list[l->n++] = (struct seen){ *info, *info->peer };
 }
 
+static void put_count(struct json_out *o, const char *key, int64_t n)
+{
+	if (n < 0)
+		json_out_text(o, key, NULL);
+	else
+		json_out_int(o, key, n);
+}
+
 static void put_conn(struct listing *l, const struct seen *seen)
 {
 	const struct conn_info *info = &seen->info;
-	json_t *o = json_object();
+	struct json_out *o = &l->out;
 	char peer[ADDR_TEXT];
 
-	json_put_text(o, "service", l->service);
-	json_put_int(o, "cookie", (int64_t)info->cookie);
-	json_put_text(o, "peer", addr_print(&seen->peer, peer, sizeof(peer)));
-	json_put(o, "age", json_real((double)info->age_ms / 1000));
-	json_put_text(o, "state", info->state);
-	json_put(o, "worker", info->worker ? json_integer(info->worker)
-					   : json_null());
-	json_put(o, "up", info->up < 0 ? json_null()
-				       : json_integer(info->up));
-	json_put(o, "down", info->down < 0 ? json_null()
-					   : json_integer(info->down));
-	if (l->some)
-		fputc(',', l->parts.out);
-	l->some = true;
-	parts_put(&l->parts, o);
+	json_out_open(o, NULL, '{');
+	json_out_text(o, "service", l->service);
+	json_out_int(o, "cookie", (int64_t)info->cookie);
+	json_out_text(o, "peer", addr_print(&seen->peer, peer, sizeof(peer)));
+	json_out_real(o, "age", (double)info->age_ms / 1000);
+	json_out_text(o, "state", info->state);
+	put_count(o, "worker", info->worker ? info->worker : -1);
+	put_count(o, "up", info->up);
+	put_count(o, "down", info->down);
+	json_out_close(o, '}');
 }
 
 static void forget(struct listing *l)
@@ -74,9 +79,11 @@ static bool put_next(struct parts *p)
 	struct listing *l = (struct listing *)p;
 	const struct service *s;
 
+	l->out.f = p->out;
 	if (!l->begun) {
 		l->begun = true;
-		fputs("{\"connections\":[", p->out);
+		json_out_open(&l->out, NULL, '{');
+		json_out_open(&l->out, "connections", '[');
 	}
 	if (l->told < l->n) {
 		put_conn(l, &l->list[l->told++]);
@@ -85,7 +92,8 @@ static bool put_next(struct parts *p)
 	forget(l);
 	s = parts_next(p);
 	if (!s) {
-		fputs("]}", p->out);
+		json_out_close(&l->out, ']');
+		json_out_close(&l->out, '}');
 		return false;
 	}
 	if (s->work && s->handler->conns) {

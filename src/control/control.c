@@ -236,6 +236,7 @@ int control_begin(struct usher *u)
 	c->u = u;
 	c->door = c->reserve = -1;
 	TAILQ_INIT(&c->clients);
+	TAILQ_INIT(&c->due);
 	TAILQ_INIT(&c->calls);
 	addr_copy(&c->addr, &u->conf->control);
 	c->store = store_open(u);
@@ -271,7 +272,7 @@ int control_adopt(struct usher *u, int record)
 		c->door = record;
 		return server_attach(c);
 	case RECORD_CLIENT:
-		return server_adopt_client(c, record);
+		return client_adopt(c, record);
 	case RECORD_STORED:
 	case RECORD_LEASE:
 		return store_adopt(c->store, record);

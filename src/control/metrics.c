@@ -343,7 +343,7 @@ static void put_family(struct exposition *e)
 
 		put_head(f, d->name, d->kind, d->help);
 		if (!e->known)
-			e->known = net_queues_read();
+			e->known = net_queues_begin();
 		return;
 	}
 	m = e->family < ARRAY_SIZE(metrics)
@@ -393,6 +393,8 @@ static bool put_next(struct parts *p)
 	if (!e->headed)
 		put_family(e);
 	e->headed = true;
+	if (e->known && net_queues_more(e->known))
+		return true;
 	s = parts_next(p);
 	if (s) {
 		put_service(e, s);

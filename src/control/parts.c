@@ -8,7 +8,9 @@
 
 #include <string.h>
 
-#define SLICE_US 500
+#define SLICE_US 250
+/* A client that does not read costs so much. */
+#define SLICE_BYTES 65536
 
 struct service *parts_next(struct parts *p)
 {
@@ -27,38 +29,26 @@ void parts_rewind(struct parts *p)
 	p->at = 0;
 }
 
-void parts_put(struct parts *p, json_t *value)
+void parts_list(struct parts *p, bool all)
 {
-	CLEANUP(freep) char *text = json_line(value, NULL);
-
-	fputs(text, p->out);
-	json_decref(value);
-}
-
-void parts_members(struct parts *p, json_t *object)
-{
-	size_t len;
-	CLEANUP(freep) char *text = json_line(object, &len);
-
-	fwrite(text + 1, 1, len - 2, p->out);
-	json_decref(object);
-}
-
-static void list_services(struct parts *p)
-{
+	const struct usher *u = p->call->u;
 	const struct service *s;
+	size_t room = p->single && !all ? 1 : u->conf->nservices + 1;
 
-	if (p->call->service) {
-		p->slots = xcalloc(1, sizeof(*p->slots));
-		p->slots[p->count++] = p->call->service->slot;
+	free(p->slots);
+	p->slots = xcalloc(room, sizeof(*p->slots));
+	p->at = p->count = 0;
+	if (p->single && !all) {
+		p->slots[p->count++] = p->slot;
 		return;
 	}
-	TAILQ_FOREACH(s, &p->call->u->services, entry)
-		p->count++;
-	p->slots = xcalloc(p->count + 1, sizeof(*p->slots));
-	p->count = 0;
-	TAILQ_FOREACH(s, &p->call->u->services, entry)
+	TAILQ_FOREACH(s, &u->services, entry) {
+		/* Hardly: the file has them all. */
+		if (p->count == room)
+			p->slots = xrealloc(p->slots, (room *= 2) *
+						      sizeof(*p->slots));
 		p->slots[p->count++] = s->slot;
+	}
 }
 
 static void parts_free(struct parts *p)
@@ -96,7 +86,7 @@ static bool slice(struct parts *p)
 	p->out = xmemstream(&text, &len);
 	do
 		more = p->step(p);
-	while (more && loop_us() < end);
+	while (more && loop_us() < end && ftello(p->out) < SLICE_BYTES);
 	xmemstream_end(TAKE(p->out));
 	if (p->text)
 		say_text(p->call, text, len);
@@ -139,7 +129,9 @@ static void on_room(struct call *c)
 enum call_result parts_begin(struct call *c, struct parts *p)
 {
 	p->call = c;
-	list_services(p);
+	p->single = c->service != NULL;
+	p->slot = p->single ? c->service->slot : 0;
+	parts_list(p, false);
 	if (p->text)
 		call_part(c, "{\"text\":\"", 9);
 	if (!slice(p)) {

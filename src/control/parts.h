@@ -3,7 +3,7 @@
  *
  * Ten thousand services fill megabytes; built and sent in one callback they
  * would hold up every arrival meanwhile. So a step writes a piece of the
- * answer's JSON, steps run for a millisecond, what they wrote is sent, and
+ * answer's JSON, steps run for a quarter of one, what they wrote is sent, and
  * the next slice comes in another round, once the client has read. A small
  * answer is a single slice and goes out as one.
  */
@@ -28,7 +28,9 @@ struct parts {
 	bool text;
 	parts_fn *step;
 	void (*end)(struct parts *p);	/* frees what hangs on it; or NULL */
-	/* All services at the beginning, by slot; who has gone is left out. */
+	bool single;		/* of one service, the one in slot: it may */
+	uint32_t slot;		/* have gone since */
+	/* The services at the beginning, by slot; who has gone is left out. */
 	uint32_t *slots;
 	size_t count, at;
 	struct timer timer;
@@ -42,10 +44,7 @@ enum call_result parts_begin(struct call *c, struct parts *p);
  * NULL after the last; and back to the first. */
 struct service *parts_next(struct parts *p);
 void parts_rewind(struct parts *p);
-
-/* VALUE as JSON, and freed. */
-void parts_put(struct parts *p, json_t *value);
-/* The members of OBJECT with neither brace, and freed. */
-void parts_members(struct parts *p, json_t *object);
+/* Lists anew, and rewinds: ALL, or again what the call is about. */
+void parts_list(struct parts *p, bool all);
 
 #endif

@@ -31,7 +31,10 @@ struct client {
 	size_t unread;		/* bytes in out */
 	struct call *call;	/* the one that is being answered */
 	bool eof;		/* it will say no more */
-	bool more;		/* whole messages wait in `in` */
+	bool more;		/* whole messages may wait in `in` */
+	bool serving;		/* in dispatch_message, on the stack */
+	bool due;		/* in control's line */
+	TAILQ_ENTRY(client) due_entry;
 	bool leaving;		/* goes once out is empty */
 	bool dead;		/* goes with the next task, and not before:
 				 * whoever is at work with it may go on */
@@ -46,11 +49,12 @@ struct control {
 	struct addr addr;
 	TAILQ_HEAD(clients, client) clients;
 	unsigned nclients;
+	TAILQ_HEAD(due, client) due;	/* whose turn comes */
 	TAILQ_HEAD(calls, call) calls;
 	int reserve;		/* RECORD_WATCH: spare descriptors */
 	struct timer rest;	/* out of descriptors: looks away */
-	struct timer more;	/* the rest of a burst */
-	struct task work;	/* monitors' output, clients to end */
+	struct timer more;	/* the rest of the line */
+	struct task work;	/* the line, after the doors */
 	struct store *store;
 	struct monitor *monitor;
 	uint64_t accepted, refused;
@@ -62,6 +66,15 @@ static inline int client_fd(const struct client *cl)
 {
 	return record_at(cl->record)->fd[0];
 }
+
+/* ---- client.c ---- */
+
+/* FD is a client's: taken, or -errno and it is still the caller's. P is
+ * taken. */
+int client_open(struct control *c, int fd, struct peer *p,
+		enum conf_level level);
+/* Drops all of them, with what they would take at once. */
+void client_end_all(struct control *c);
 
 /*
  * Queues LEN bytes (and duplicates of N descriptors with them); sends at once
@@ -87,14 +100,19 @@ uint64_t *client_waits(struct client *cl, uint32_t slot, bool line);
 int trigger_call_again(struct client *cl, struct service *s, uint64_t *kept,
 		       bool line);
 
+/* After a take-over: a RECORD_CLIENT. 0 or -errno, and it is closed. */
+int client_adopt(struct control *c, int record);
+
+/* ---- server.c ---- */
+
+/* Descriptors are free again: those kept back for the administrator. */
+void server_refill(struct control *c);
 /* Watches c->door (a new one, too). 0 or -errno. */
 int server_watch(struct control *c);
 /* After a take-over: epoll watches c->door already. */
 int server_attach(struct control *c);
 /* Drops all clients; the door's record is the caller's. */
 void server_end(struct control *c);
-/* After a take-over: a RECORD_CLIENT. 0 or -errno, and it is closed. */
-int server_adopt_client(struct control *c, int record);
 
 /* ---- dispatch.c: from messages to calls ---- */
 

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/json_out.h"
 #include "base/net.h"
 #include "continuity/upgrade.h"
 #include "control/commands.h"
@@ -16,32 +17,35 @@
 #include "inlet/admit.h"
 #include "inlet/arrival.h"
 
-/* ---- parts ---- */
+/* ---- what there is to say ---- */
 
-static json_t *rates(struct stats_rate *r, int64_t now)
+static void put_rates(struct json_out *o, const char *key,
+		      struct stats_rate *r, int64_t now)
 {
-	json_t *o = json_object();
+	static const char *const spans[] = { "s1", "s10", "s60" };
 
 	stats_tick(r, (uint64_t)now);
-	json_put(o, "s1", json_real((double)r->per_s[0]));
-	json_put(o, "s10", json_real((double)r->per_s[1]));
-	json_put(o, "s60", json_real((double)r->per_s[2]));
-	return o;
+	json_out_open(o, key, '{');
+	for (size_t i = 0; i < ARRAY_SIZE(spans); i++)
+		json_out_real(o, spans[i], (double)r->per_s[i]);
+	json_out_close(o, '}');
 }
 
-static json_t *histogram(const struct stats_hist *h)
+static void put_histogram(struct json_out *o, const char *key,
+			  const struct stats_hist *h)
 {
-	json_t *o = json_object(), *buckets = json_array();
 	int64_t count = 0;
 
+	json_out_open(o, key, '{');
+	json_out_open(o, "buckets", '[');
 	for (int i = 0; i < STATS_BUCKETS; i++) {
 		count += h->bucket[i];
-		json_array_append_new(buckets, json_integer(h->bucket[i]));
+		json_out_int(o, NULL, h->bucket[i]);
 	}
-	json_put_int(o, "count", count);
-	json_put_int(o, "sum", (int64_t)h->sum_us);
-	json_put(o, "buckets", buckets);
-	return o;
+	json_out_close(o, ']');
+	json_out_int(o, "count", count);
+	json_out_int(o, "sum", (int64_t)h->sum_us);
+	json_out_close(o, '}');
 }
 
 static const char *door_state(const struct endpoint *ep)
@@ -82,49 +86,50 @@ static const char *door_address(const struct endpoint *ep, char *buf,
 	return buf;
 }
 
-static json_t *door(const struct endpoint *ep, const struct net_queues *known)
+static void put_door(struct json_out *o, const struct endpoint *ep,
+		     const struct net_queues *known)
 {
-	json_t *o = json_object();
 	struct net_queue q = { 0 };
 	char text[ADDR_TEXT + 32];
 
-	json_put_text(o, "address", door_address(ep, text, sizeof(text)));
-	json_put_text(o, "use", ep->use == USE_LISTEN ? "listen" : "trigger");
-	json_put_text(o, "state", door_state(ep));
-	json_put_int(o, "arrivals", ep->record < 0 ? 0 : (int64_t)RECORD_AS(
+	json_out_open(o, NULL, '{');
+	json_out_text(o, "address", door_address(ep, text, sizeof(text)));
+	json_out_text(o, "use", ep->use == USE_LISTEN ? "listen" : "trigger");
+	json_out_text(o, "state", door_state(ep));
+	json_out_int(o, "arrivals", ep->record < 0 ? 0 : (int64_t)RECORD_AS(
 		     ep->record, struct door_data)->arrivals);
-	if (ep->addr.kind == ADDR_FIFO || ep->record < 0 ||
-	    net_queue_in(known, record_at(ep->record)->fd[0], &q) < 0)
-		return o;
-	json_put_int(o, "queue", q.depth);
-	json_put_int(o, "queue_max", q.max);
-	json_put_int(o, "drops", (int64_t)q.drops);
-	return o;
+	if (ep->addr.kind != ADDR_FIFO && ep->record >= 0 &&
+	    net_queue_in(known, record_at(ep->record)->fd[0], &q) == 0) {
+		json_out_int(o, "queue", q.depth);
+		json_out_int(o, "queue_max", q.max);
+		json_out_int(o, "drops", (int64_t)q.drops);
+	}
+	json_out_close(o, '}');
 }
 
-static void add_worker(void *arg, const struct worker_info *w)
+static void put_worker(void *arg, const struct worker_info *w)
 {
-	json_t *o = json_object();
+	struct json_out *o = arg;
 
-	json_put_int(o, "pid", w->pid);
-	json_put_int(o, "generation", w->generation);
-	json_put_text(o, "state", w->state);
-	json_put(o, "age", json_real((double)w->age_ms / 1000));
-	json_put_int(o, "requests", (int64_t)w->requests);
-	json_put_int(o, "connections", w->holds);
-	json_put_text(o, "text", w->text);
-	json_array_append_new(arg, o);
+	json_out_open(o, NULL, '{');
+	json_out_int(o, "pid", w->pid);
+	json_out_int(o, "generation", w->generation);
+	json_out_text(o, "state", w->state);
+	json_out_real(o, "age", (double)w->age_ms / 1000);
+	json_out_int(o, "requests", (int64_t)w->requests);
+	json_out_int(o, "connections", w->holds);
+	json_out_text(o, "text", w->text);
+	json_out_close(o, '}');
 }
 
-static json_t *refused(const struct service *s)
+static void put_refused(struct json_out *o, const struct service *s)
 {
-	json_t *o = json_object();
-
+	json_out_open(o, "refused", '{');
 	for (int i = 0; i < REFUSED_KINDS; i++)
 		if (s->data->refused[i])
-			json_put_int(o, refusal_name(i),
+			json_out_int(o, refusal_name(i),
 				     (int64_t)s->data->refused[i]);
-	return o;
+	json_out_close(o, '}');
 }
 
 static int64_t wall(int64_t mono_ms, int64_t now)
@@ -132,18 +137,18 @@ static int64_t wall(int64_t mono_ms, int64_t now)
 	return (int64_t)time(NULL) - (now - mono_ms) / 1000;
 }
 
-static void put_state(json_t *o, const struct service *s, int64_t now)
+static void put_state(struct json_out *o, const struct service *s, int64_t now)
 {
-	json_put_text(o, "name", s->name);
-	json_put_text(o, "state", service_state_name(service_state(s)));
-	json_put_text(o, "reason", s->degraded);
-	json_put_text(o, "last_line", s->last_line);
-	json_put_text(o, "handler", s->handler->name);
-	json_put_int(o, "generation", s->data->generation);
-	json_put_int(o, "since", wall((int64_t)s->data->since, now));
+	json_out_text(o, "name", s->name);
+	json_out_text(o, "state", service_state_name(service_state(s)));
+	json_out_text(o, "reason", s->degraded);
+	json_out_text(o, "last_line", s->last_line);
+	json_out_text(o, "handler", s->handler->name);
+	json_out_int(o, "generation", s->data->generation);
+	json_out_int(o, "since", wall((int64_t)s->data->since, now));
 }
 
-static void put_counters(json_t *o, struct service *s, int64_t now)
+static void put_counters(struct json_out *o, struct service *s, int64_t now)
 {
 	struct slot_data *d = s->data;
 	const struct {
@@ -165,12 +170,12 @@ static void put_counters(json_t *o, struct service *s, int64_t now)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
-		json_put_int(o, counters[i].name, (int64_t)counters[i].value);
-	json_put(o, "refused", refused(s));
-	json_put(o, "rates", rates(&d->arrivals, now));
-	json_put(o, "trigger_rates", rates(&d->triggers, now));
-	json_put(o, "to_handoff", histogram(&d->to_handoff));
-	json_put(o, "to_taken", histogram(&d->to_taken));
+		json_out_int(o, counters[i].name, (int64_t)counters[i].value);
+	put_refused(o, s);
+	put_rates(o, "rates", &d->arrivals, now);
+	put_rates(o, "trigger_rates", &d->triggers, now);
+	put_histogram(o, "to_handoff", &d->to_handoff);
+	put_histogram(o, "to_taken", &d->to_taken);
 }
 
 static bool runs_yet(const struct service *s)
@@ -178,32 +183,33 @@ static bool runs_yet(const struct service *s)
 	return s->work != NULL;
 }
 
-static json_t *one_service(struct service *s, int64_t now,
-			   const struct net_queues *known)
+static void put_one(struct json_out *o, struct service *s, int64_t now,
+		    const struct net_queues *known)
 {
-	json_t *o = json_object(), *doors = json_array(),
-	       *workers = json_array();
 	struct text_range range = service_workers(s);
 	const struct endpoint *ep;
 	const struct handler *h = s->handler;
 
+	json_out_open(o, NULL, '{');
 	put_state(o, s, now);
+	json_out_open(o, "endpoints", '[');
 	TAILQ_FOREACH(ep, &s->endpoints, entry)
-		json_array_append_new(doors, door(ep, known));
-	json_put(o, "endpoints", doors);
+		put_door(o, ep, known);
+	json_out_close(o, ']');
+	json_out_open(o, "workers", '[');
 	if (h->workers && runs_yet(s))
-		h->workers(s, add_worker, workers);
-	json_put(o, "workers", workers);
-	json_put_int(o, "workers_min", range.min);
-	json_put_int(o, "workers_max", range.max);
-	json_put_int(o, "waiting", status_waiting(s));
-	json_put_int(o, "busy", runs_yet(s) ? h->busy(s) : 0);
-	json_put_int(o, "inside", admit_inside(s));
-	json_put_int(o, "sources", admit_sources(s));
-	json_put_int(o, "pending", s->triggers ? trigger_pending(s) : 0);
-	json_put_int(o, "running", s->triggers ? trigger_running(s) : 0);
+		h->workers(s, put_worker, o);
+	json_out_close(o, ']');
+	json_out_int(o, "workers_min", range.min);
+	json_out_int(o, "workers_max", range.max);
+	json_out_int(o, "waiting", status_waiting(s));
+	json_out_int(o, "busy", runs_yet(s) ? h->busy(s) : 0);
+	json_out_int(o, "inside", admit_inside(s));
+	json_out_int(o, "sources", admit_sources(s));
+	json_out_int(o, "pending", s->triggers ? trigger_pending(s) : 0);
+	json_out_int(o, "running", s->triggers ? trigger_running(s) : 0);
 	put_counters(o, s, now);
-	return o;
+	json_out_close(o, '}');
 }
 
 uint32_t status_waiting(const struct service *s)
@@ -212,131 +218,143 @@ uint32_t status_waiting(const struct service *s)
 				     ? s->handler->queued(s) : 0);
 }
 
-/* ---- the commands ---- */
-
-static json_t *bounds(void)
+static void put_bounds(struct json_out *o)
 {
-	json_t *list = json_array();
-
+	json_out_open(o, "histogram_bounds", '[');
 	for (int i = 0; i < STATS_BUCKETS - 1; i++)
-		json_array_append_new(list,
-				      json_integer((int64_t)stats_bound(i)));
-	return list;
+		json_out_int(o, NULL, (int64_t)stats_bound(i));
+	json_out_close(o, ']');
 }
 
-static json_t *degraded(const struct service *s)
+static void put_why(struct json_out *o, const struct service *s)
 {
 	CLEANUP(freep) char *text = s->last_line
 		? xasprintf("%s: %s; its last line: %s", s->name,
 			    s->degraded, s->last_line)
 		: xasprintf("%s: %s", s->name, s->degraded);
 
-	return json_safe_text(text);
+	json_out_text(o, NULL, text);
 }
 
 /* phase: none, rehearsing or unconfirmed; the rest of the last one. */
-static json_t *upgrade(void)
+static void put_upgrade(struct json_out *o)
 {
 	struct upgrade_result r;
-	json_t *o = json_object();
 
 	upgrade_result(&r);
-	json_put_int(o, "phase", r.phase);
-	json_put_int(o, "count", r.upgrades);
-	json_put_int(o, "backs", r.backs);
-	json_put(o, "ok", json_boolean(r.result == 0));
-	json_put_text(o, "text", r.why);
-	return o;
+	json_out_open(o, "upgrade", '{');
+	json_out_int(o, "phase", r.phase);
+	json_out_int(o, "count", r.upgrades);
+	json_out_int(o, "backs", r.backs);
+	json_out_bool(o, "ok", r.result == 0);
+	json_out_text(o, "text", r.why);
+	json_out_close(o, '}');
 }
 
 /* ---- the answer, piece by piece ---- */
 
-enum section { HEAD, DEGRADED, COUNTS, SERVICES, TAIL };
+/* Services looked at in one step. */
+#define DEGRADED_STEP 256
+
+enum section { HEAD, DEGRADED, COUNTS, QUEUES, SERVICES, TAIL };
 
 struct status {
 	struct parts parts;
 	enum section section;
-	bool some;		/* the list has an item already */
+	struct json_out out;	/* its f is a slice's */
 	struct net_queues *known;
 };
 
-static bool next_section(struct status *st, const char *text)
+static bool next_section(struct status *st)
 {
-	fputs(text, st->parts.out);
 	st->section++;
-	st->some = false;
 	parts_rewind(&st->parts);
-	return true;
-}
-
-static bool put_item(struct status *st, json_t *item)
-{
-	if (st->some)
-		fputc(',', st->parts.out);
-	st->some = true;
-	parts_put(&st->parts, item);
 	return true;
 }
 
 static bool put_head(struct status *st)
 {
 	const struct usher *u = st->parts.call->u;
-	json_t *o = json_object();
+	struct json_out *o = &st->out;
 
-	json_put_int(o, "pid", getpid());
-	json_put_text(o, "version", VERSION);
-	json_put_int(o, "since", wall((int64_t)record_globals()->born,
+	json_out_open(o, NULL, '{');
+	json_out_int(o, "pid", getpid());
+	json_out_text(o, "version", VERSION);
+	json_out_int(o, "since", wall((int64_t)record_globals()->born,
 				      loop_now(u->loop)));
-	fputc('{', st->parts.out);
-	parts_members(&st->parts, o);
-	next_section(st, ",\"degraded\":[");
-	return u->notice ? put_item(st, json_safe_text(u->notice)) : true;
+	json_out_open(o, "degraded", '[');
+	if (u->notice)
+		json_out_text(o, NULL, u->notice);
+	if (st->parts.single)
+		parts_list(&st->parts, true);
+	return next_section(st);
 }
 
 static bool put_degraded(struct status *st)
 {
-	struct usher *u = st->parts.call->u;
-	const struct service *s;
+	const struct service *s = NULL;
 
-	TAILQ_FOREACH(s, &u->services, entry)
-		if (s->degraded)
-			put_item(st, degraded(s));
-	return next_section(st, "],");
+	/* Hardly any is. */
+	for (int i = 0; i < DEGRADED_STEP; i++) {
+		s = parts_next(&st->parts);
+		if (!s || s->degraded)
+			break;
+	}
+	if (s && s->degraded)
+		put_why(&st->out, s);
+	if (s)
+		return true;
+	json_out_close(&st->out, ']');
+	if (st->parts.single)
+		parts_list(&st->parts, false);
+	return next_section(st);
 }
 
 static bool put_counts(struct status *st)
 {
 	const struct control *c = st->parts.call->control;
-	json_t *o = json_object();
+	struct json_out *o = &st->out;
 
-	json_put_text(o, "notice", c->u->notice);
-	json_put(o, "histogram_bounds", bounds());
-	json_put_int(o, "clients", c->nclients);
-	json_put_int(o, "stored", store_count(c->store));
-	parts_members(&st->parts, o);
-	if (!st->parts.call->service)
-		st->known = net_queues_read();
-	return next_section(st, ",\"services\":[");
+	json_out_text(o, "notice", c->u->notice);
+	put_bounds(o);
+	json_out_int(o, "clients", c->nclients);
+	json_out_int(o, "stored", store_count(c->store));
+	return next_section(st);
+}
+
+/* One service's doors are asked about one by one. */
+static bool read_queues(struct status *st)
+{
+	bool more = false;
+
+	if (st->known)
+		more = net_queues_more(st->known);
+	else if (!st->parts.single)
+		more = (st->known = net_queues_begin()) != NULL;
+	if (more)
+		return true;
+	json_out_open(&st->out, "services", '[');
+	return next_section(st);
 }
 
 static bool put_service(struct status *st)
 {
 	struct service *s = parts_next(&st->parts);
 
-	if (!s)
-		return next_section(st, "],");
-	return put_item(st, one_service(s, loop_now(st->parts.call->u->loop),
-					st->known));
+	if (s) {
+		put_one(&st->out, s, loop_now(st->parts.call->u->loop),
+			st->known);
+		return true;
+	}
+	json_out_close(&st->out, ']');
+	return next_section(st);
 }
 
 static bool put_tail(struct status *st)
 {
-	json_t *o = json_object();
-
-	json_put(o, "upgrade", upgrade());
-	json_put_int(o, "crashes", record_globals()->crashes);
-	parts_members(&st->parts, o);
-	fputc('}', st->parts.out);
+	put_upgrade(&st->out);
+	json_out_int(&st->out, "crashes", record_globals()->crashes);
+	json_out_close(&st->out, '}');
 	return false;
 }
 
@@ -346,11 +364,13 @@ static bool put_next(struct parts *p)
 		[HEAD] = put_head,
 		[DEGRADED] = put_degraded,
 		[COUNTS] = put_counts,
+		[QUEUES] = read_queues,
 		[SERVICES] = put_service,
 		[TAIL] = put_tail,
 	};
 	struct status *st = (struct status *)p;
 
+	st->out.f = p->out;
 	return sections[st->section](st);
 }
 
