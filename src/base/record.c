@@ -130,6 +130,8 @@ int record_adopt(const char **why)
 	return plug_roles();
 }
 
+#define COPY_PIECE (256 * 1024)
+
 static int copy_range(int fd, uint64_t at, uint64_t len)
 {
 	while (len > 0) {
@@ -143,23 +145,38 @@ static int copy_range(int fd, uint64_t at, uint64_t len)
 	return 0;
 }
 
-int record_copy(void)
+int record_copy_begin(void)
 {
-	const struct header *h = record_st.h;
 	int fd = memfd_create("usher-rehearsal", MFD_CLOEXEC);
 	int r;
 
 	if (fd < 0)
 		return -errno;
-	r = ftruncate(fd, (off_t)h->size) < 0 ? -errno : 0;
-	if (r == 0)
-		r = copy_range(fd, 0, h->records_at +
-			       h->high * sizeof(struct record));
-	if (r == 0)
-		r = copy_range(fd, h->texts_at, h->text_used);
+	r = ftruncate(fd, (off_t)record_st.h->size) < 0 ? -errno : 0;
 	if (r < 0)
 		close(fd);
 	return r < 0 ? r : fd;
+}
+
+/* The header comes last, with the texts that it points to: each record is
+ * whole by itself. What nobody wrote to is a hole, there too. */
+int record_copy_more(int fd, uint64_t *at)
+{
+	const struct header *h = record_st.h;
+	uint64_t end = h->records_at + h->high * sizeof(struct record);
+	off_t data = *at < end ? lseek(ROLE_STATE, (off_t)*at, SEEK_DATA) : -1;
+	int r;
+
+	if (data >= 0 && (uint64_t)data < end) {
+		uint64_t n = end - (uint64_t)data;
+
+		n = n < COPY_PIECE ? n : COPY_PIECE;
+		*at = (uint64_t)data + n;
+		r = copy_range(fd, (uint64_t)data, n);
+		return r < 0 ? r : 1;
+	}
+	r = copy_range(fd, 0, HEADER_ROOM);
+	return r < 0 ? r : copy_range(fd, h->texts_at, h->text_used);
 }
 
 bool record_step_back(int fd)

@@ -136,9 +136,14 @@ int record_adopt(const char **why);
  * Serves the rehearsal of an upgrade, the take-over and the fuzzer. */
 const char *record_check(const void *state, size_t size);
 
-/* A copy of all but the buffers, in a memfd of its own (close-on-exec): what
- * an upgrade rehearses with. The descriptor or -errno. */
-int record_copy(void);
+/*
+ * A copy of all but the buffers, in a memfd of its own (close-on-exec): what
+ * an upgrade rehearses with. Begin returns the descriptor or -errno; more
+ * copies a fraction of a millisecond's worth from *AT (0 at first) and
+ * returns 1, 0 when that was all, or -errno. The state may change between.
+ */
+int record_copy_begin(void);
+int record_copy_more(int fd, uint64_t *at);
 
 /* An upgrade that was under way in the state at FD is called off: the other
  * image goes on. False: none was, or it is no state. */

@@ -26,15 +26,21 @@
 
 #define PROBATION_MS 3000
 #define REHEARSED    "ok\n"
+#define HUNG	     "the new binary hung in the rehearsal"
+/* After SIGKILL. */
+#define KILLED_MS    5000
 
 extern char **environ;
 
 struct rehearsal {
 	struct usher *u;
+	int state;		/* the copy that it is done on */
+	uint64_t copied;
 	int child, answer;	/* RECORD_WATCH: pidfd, pipe */
 	char said[160];
 	size_t len;
-	struct timer limit;
+	struct timer copy, limit;
+	bool hung;
 	struct task over;
 	upgrade_done *done;
 	void *arg;
@@ -68,7 +74,9 @@ static void note(int result, const char *why)
 
 static void rehearsal_free(struct rehearsal *r)
 {
+	timer_cancel(r->u->loop, &r->copy);
 	timer_cancel(r->u->loop, &r->limit);
+	fd_closep(&r->state);
 	record_close(r->child);
 	record_close(r->answer);
 	under_way = NULL;
@@ -87,14 +95,18 @@ static void failed(struct rehearsal *r, int result, const char *why)
 	done(arg, result, why);
 }
 
+/* Its end is told by its pidfd; one that SIGKILL does not end is left. */
 static void on_late(void *arg)
 {
 	struct rehearsal *r = arg;
-	siginfo_t si;
 
+	if (r->hung) {
+		failed(r, -ETIMEDOUT, HUNG);
+		return;
+	}
+	r->hung = true;
 	child_kill(record_at(r->child)->fd[0], SIGKILL);
-	waitid(P_PIDFD, (id_t)record_at(r->child)->fd[0], &si, WEXITED);
-	failed(r, -ETIMEDOUT, "the new binary hung in the rehearsal");
+	timer_set(r->u->loop, &r->limit, KILLED_MS, on_late, r);
 }
 
 /*
@@ -146,6 +158,10 @@ static void rehearsed(struct rehearsal *r)
 	timer_cancel(r->u->loop, &r->limit);
 	if (child_reap(record_at(r->child)->fd[0], &e) <= 0)
 		return;
+	if (r->hung) {
+		failed(r, -ETIMEDOUT, HUNG);
+		return;
+	}
 	if (e.known && !e.signaled && e.status == 0 &&
 	    strncmp(r->said, REHEARSED, strlen(REHEARSED)) == 0) {
 		task_set(r->u->loop, &r->over, hand_over, r);
@@ -189,7 +205,7 @@ static int watch(struct usher *u, int fd, loop_fn *fn, void *arg)
 	return record;
 }
 
-static int start_child(struct rehearsal *r, int state, char **why)
+static int start_child(struct rehearsal *r, char **why)
 {
 	char *argv[] = { (char *)"usher", (char *)"serve",
 			 (char *)"--rehearse", NULL };
@@ -208,7 +224,8 @@ static int start_child(struct rehearsal *r, int state, char **why)
 
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
-	spec.fds = (struct child_fd[]){ { ends[1], 1 }, { state, ROLE_STATE },
+	spec.fds = (struct child_fd[]){ { ends[1], 1 },
+					{ r->state, ROLE_STATE },
 					{ other_image(), CHILD_EXEC_FD } };
 	pid = child_start(&spec, &pidfd, &e);
 	close(ends[1]);
@@ -223,6 +240,26 @@ static int start_child(struct rehearsal *r, int state, char **why)
 	if (r->child >= 0)
 		record_at(r->child)->id = (uint64_t)pid;
 	return 0;
+}
+
+static void copy(void *arg)
+{
+	struct rehearsal *r = arg;
+	CLEANUP(freep) char *why = NULL;
+	int res = record_copy_more(r->state, &r->copied);
+
+	if (res > 0) {
+		timer_set(r->u->loop, &r->copy, 0, copy, r);
+		return;
+	}
+	if (res == 0)
+		res = start_child(r, &why);
+	fd_closep(&r->state);
+	if (res < 0)
+		failed(r, -ENOEXEC, why ?: strerror(-res));
+	else
+		timer_set(r->u->loop, &r->limit, r->u->conf->upgrade_timeout,
+			  on_late, r);
 }
 
 /* The path that this process came from, also when that was replaced. */
@@ -260,9 +297,8 @@ static int open_image(const char *file, char **why)
 int upgrade_start(struct usher *u, const char *file, char **why,
 		  upgrade_done *done, void *arg)
 {
-	CLEANUP(fd_closep) int state = -1;
 	struct rehearsal *r;
-	int res;
+	int res, state;
 
 	*why = NULL;
 	if (under_way || record_globals()->phase)
@@ -270,20 +306,16 @@ int upgrade_start(struct usher *u, const char *file, char **why,
 	res = open_image(file, why);
 	if (res < 0)
 		return res;
-	state = record_copy();
-	if (state < 0)
-		return state;
-	r = xcalloc(1, sizeof(*r));
-	*r = (struct rehearsal){ .u = u, .child = -1, .answer = -1,
-				 .done = done, .arg = arg };
-	res = start_child(r, state, why);
-	if (res < 0) {
+	state = record_copy_begin();
+	if (state < 0) {
 		dup2(ROLE_NULL, other_image());
-		rehearsal_free(r);
-		return res;
+		return state;
 	}
+	r = xcalloc(1, sizeof(*r));
+	*r = (struct rehearsal){ .u = u, .state = state, .child = -1,
+				 .answer = -1, .done = done, .arg = arg };
 	under_way = r;
-	timer_set(u->loop, &r->limit, u->conf->upgrade_timeout, on_late, r);
+	timer_set(u->loop, &r->copy, 0, copy, r);
 	return 0;
 }
 
