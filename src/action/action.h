@@ -41,6 +41,8 @@ int action_pause(struct service *s);
 int action_resume(struct service *s);
 int action_drain(struct service *s, int64_t after_ms, bool wait,
 		 action_done *done, void *arg);
+/* usher ends: so does every wait for an empty service. */
+void action_drain_end(void);
 int action_roll(struct service *s, bool wait, action_done *done, void *arg);
 int action_scale(struct service *s, struct text_range range);
 

@@ -37,6 +37,7 @@ int action_resume(struct service *s)
 /* ---- drain ---- */
 
 struct waiter {
+	TAILQ_ENTRY(waiter) entry;
 	struct service *s;
 	uint32_t slot;
 	struct usher *u;
@@ -46,6 +47,8 @@ struct waiter {
 	int64_t began;
 };
 
+static TAILQ_HEAD(, waiter) waiters = TAILQ_HEAD_INITIALIZER(waiters);
+
 static uint32_t in_flight(struct service *s)
 {
 	return s->handler->busy(s) + trigger_pending(s) + trigger_running(s);
@@ -53,6 +56,8 @@ static uint32_t in_flight(struct service *s)
 
 static void answer(struct waiter *w, int result, const char *text)
 {
+	TAILQ_REMOVE(&waiters, w, entry);
+	timer_cancel(w->u->loop, &w->look);
 	w->done(w->arg, result, text);
 	free(w);
 }
@@ -110,8 +115,17 @@ int action_drain(struct service *s, int64_t after_ms, bool wait,
 	*w = (struct waiter){ .s = s, .slot = s->slot, .u = s->u,
 			      .done = done, .arg = arg,
 			      .began = loop_now(s->u->loop) };
+	TAILQ_INSERT_TAIL(&waiters, w, entry);
 	timer_set(s->u->loop, &w->look, 0, look_again, w);
 	return 0;
+}
+
+void action_drain_end(void)
+{
+	struct waiter *w;
+
+	while ((w = TAILQ_FIRST(&waiters)))
+		answer(w, -ECANCELED, "usher ended meanwhile");
 }
 
 /* ---- roll ---- */

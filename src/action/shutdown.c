@@ -16,12 +16,15 @@
 #define LOOK_MS 20
 /* How long what got SIGKILL may take to be gone. */
 #define KILLED_MS 5000
+/* Services are told for so long in a turn of the loop. */
+#define SLICE_US 500
 
 struct ending {
 	struct usher *u;
 	action_done *done;
 	void *arg;
-	struct timer patience;
+	struct timer patience, turn;
+	unsigned hurry;		/* so often it was said: at once */
 };
 
 /* One end in a process's life. */
@@ -92,6 +95,8 @@ static void finish(void)
 	action_done *done = TAKE(ending.done);
 
 	timer_cancel(ending.u->loop, &ending.patience);
+	timer_cancel(ending.u->loop, &ending.turn);
+	action_drain_end();
 	if (done)
 		done(ending.arg, 0, "stopped");
 }
@@ -110,19 +115,42 @@ void action_gone(struct service *s)
 		finish();
 }
 
-static void retire_all(struct usher *u, bool now)
+/* The next one to be told; those who were are at the end of `gone`. Each
+ * "at once" is for all of them: what was told before gets SIGKILL. */
+static struct service *retire_next(struct usher *u)
 {
-	struct service *s, *next;
+	struct service *s = TAILQ_FIRST(&u->services);
 
-	while ((s = TAILQ_FIRST(&u->services))) {
+	if (s) {
 		TAILQ_REMOVE(&u->services, s, entry);
-		TAILQ_INSERT_TAIL(&u->gone, s, entry);
-		action_retire(s, now);
+	} else {
+		s = TAILQ_FIRST(&u->gone);
+		if (!s || s->hurried == ending.hurry)
+			return NULL;
+		TAILQ_REMOVE(&u->gone, s, entry);
 	}
-	for (s = TAILQ_FIRST(&u->gone); now && s; s = next) {
-		next = TAILQ_NEXT(s, entry);
-		action_retire(s, true);
+	TAILQ_INSERT_TAIL(&u->gone, s, entry);
+	s->hurried = ending.hurry;
+	return s;
+}
+
+/* Thousands of services take more than a turn of the loop. */
+static void retire_some(void *arg)
+{
+	struct usher *u = arg;
+	int64_t until = loop_us() + SLICE_US;
+	struct service *s;
+
+	while (loop_us() < until) {
+		s = retire_next(u);
+		if (!s) {
+			if (all_gone(u))
+				finish();
+			return;
+		}
+		action_retire(s, ending.hurry > 0);
 	}
+	timer_set(u->loop, &ending.turn, 0, retire_some, u);
 }
 
 /* SIGKILL was sent to all of it: what still does not end never will, and an
@@ -157,7 +185,8 @@ static void out_of_patience(void *arg)
 	log_notice("shutdown: what is left after shutdown_timeout is stopped");
 	timer_set(u->loop, &ending.patience, longest_stop(u) + KILLED_MS,
 		  no_more, u);
-	retire_all(u, true);
+	ending.hurry++;
+	retire_some(u);
 }
 
 void action_shutdown(struct usher *u, bool now, action_done *done, void *arg)
@@ -172,9 +201,8 @@ void action_shutdown(struct usher *u, bool now, action_done *done, void *arg)
 		timer_set(u->loop, &ending.patience, u->conf->shutdown_timeout,
 			  out_of_patience, u);
 	u->stopping = true;
-	retire_all(u, now);
-	if (all_gone(u))
-		finish();
+	ending.hurry += now;
+	retire_some(u);
 }
 
 static void abandon(struct service *s)

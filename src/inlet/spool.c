@@ -11,6 +11,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "base/offload.h"
 #include "inlet/fifo.h"
 #include "inlet/request.h"
 
@@ -194,6 +195,29 @@ static struct spool *spool_of(struct usher *u)
 	return u->trigger = sp;
 }
 
+/* close() of an inotify descriptor waits for the kernel's marks to be gone:
+ * some 20 ms. */
+static void close_it(void *arg)
+{
+	close((int)(intptr_t)arg);
+}
+
+static void closed(void *arg)
+{
+	(void)arg;
+}
+
+static void close_inotify(struct spool *sp)
+{
+	void *fd = (void *)(intptr_t)inotify_of(sp);
+
+	record_set_fd(sp->record, 0, -1);
+	/* The process's end would wait for a thread, and closes it anyway. */
+	if (!sp->u->stopping && offload(close_it, closed, fd) < 0)
+		close_it(fd);
+	record_close(sp->record);
+}
+
 void spool_watch(struct endpoint *ep)
 {
 	struct spool *sp = spool_of(ep->service->u);
@@ -239,7 +263,7 @@ void spool_leave(struct endpoint *ep)
 	if (!TAILQ_EMPTY(&sp->fifos))
 		return;
 	timer_cancel(sp->u->loop, &sp->retry);
-	record_close(sp->record);
+	close_inotify(sp);
 	sp->u->trigger = NULL;
 	free(sp);
 }

@@ -266,6 +266,7 @@ struct service {
 	uint32_t nheaders;
 	bool starting, rolling, gone;
 	bool retiring;		/* reload's: no longer named */
+	unsigned hurried;	/* shutdown's: told to end at once, when */
 	bool draining;		/* told to; the doors may still be open */
 	char *degraded;		/* why, or NULL */
 	int64_t degraded_since;
