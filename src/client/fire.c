@@ -3,7 +3,6 @@
  * client/trigger's.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -16,8 +15,6 @@
 /* As timeout(1) and env(1) end: own failures are told from the run's. */
 #define EXIT_TIMED_OUT 124
 #define EXIT_OWN       125
-/* The next usher is there in so long. */
-#define AGAIN_MS       100
 #define AGAIN_TIMES    50
 /* Who waits for a run outlives usher, and waits so long for the next one. */
 #define RESTART_MS     60000
@@ -95,17 +92,6 @@ static int ask_once(struct ask *a, bool wait, int64_t ms, json_t **reply)
 
 /* Another usher goes on, and answers who waits; that it did not know us can
  * only be by a kill in the very moment of the answer. So it is asked again. */
-static int reconnect(struct ask *a)
-{
-	int r = EXIT_NOT_REACHED;
-
-	for (int i = 0; i < AGAIN_TIMES && r == EXIT_NOT_REACHED; i++) {
-		poll(NULL, 0, AGAIN_MS);
-		r = talk_again(&a->talk, a->control, i + 1 < AGAIN_TIMES);
-	}
-	return r;
-}
-
 static int fire_and_wait(struct ask *a, int64_t patience, json_t **reply)
 {
 	int64_t until = now_ms() + patience;
@@ -121,7 +107,7 @@ static int fire_and_wait(struct ask *a, int64_t patience, json_t **reply)
 		if (r != EXIT_NOT_REACHED || tries == AGAIN_TIMES ||
 		    a->talk.silent)
 			break;
-		r = reconnect(a);
+		r = ask_again(a);
 		if (r)
 			break;
 	}

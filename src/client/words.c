@@ -419,5 +419,6 @@ int run_method(struct ask *a)
 		else if (a->value[i])
 			json_put_bool(p, o->name, true);
 	}
-	return ask_simple(a, a->word->method, p);
+	return ask_option(a, "wait") ? ask_waiting(a, p)
+				     : ask_simple(a, a->word->method, p);
 }

@@ -65,6 +65,10 @@ int ask_connect(struct ask *a);
 bool ask_json(const struct ask *a, const json_t *reply);
 /* Calls METHOD and prints the line of result. */
 int ask_simple(struct ask *a, const char *method, json_t *parameters);
+/* The daemon has gone: waits for the next one. 0 or an exit status, told. */
+int ask_again(struct ask *a);
+/* As ask_simple for a method with --wait, over upgrades and kills of usher. */
+int ask_waiting(struct ask *a, json_t *parameters);	/* wait.c */
 int ask_usage(const struct ask *a, const char *fmt, ...) PRINTF(2, 3);
 
 /* The commands, a file for each that is more than a call. */
