@@ -14,13 +14,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/fd.h"
-#include "base/net.h"
-#include "base/resolve.h"
 #include "base/text.h"
+#include "client/reach.h"
 #include "client/usage.h"
 
 /* A sequenced packet's most, with Linux's own limit of buffers. */
@@ -54,124 +51,21 @@ struct flow {
 };
 
 struct session {
-	struct addr addr;
-	int64_t timeout;	/* -1: the defaults */
-	bool verbose;
-	int sock;
+	struct reach to;
+	int64_t answer;		/* ms; -1: no limit */
 	bool half;		/* our half is closed */
 	struct flow up, down;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static int64_t patience(const struct session *s)
-{
-	return s->timeout < 0 ? PATIENCE : s->timeout;
-}
-
-static void on_note(void *arg, const char *text)
-{
-	(void)arg;
-	fprintf(stderr, "usher connect: %s\n", text);
-}
-
-/* What would cure it. */
-static const char *cure(const struct session *s, enum net_stage stage, int e)
-{
-	static const struct {
-		int error;
-		const char *text;
-	} cures[] = {
-		{ ECONNREFUSED, "nobody listens there; start the service" },
-		{ ENOENT, "no socket is there; start the service or correct "
-			  "the path" },
-		{ EACCES, "the socket's mode, owner or directory keeps you "
-			  "out" },
-		{ EPROTOTYPE, "the socket is of another type; unix: or "
-			      "unix-seqpacket: would do" },
-		{ EHOSTUNREACH, "no way to that host; look at routes and "
-				"firewalls" },
-		{ ENETUNREACH, "no way to that network; look at the routes" },
-		{ EADDRNOTAVAIL, "source= must be an address of this "
-				 "machine" },
-		{ ECONNRESET, "the peer broke off; its log tells why" },
-		{ EPIPE, "the peer closed before everything was sent" },
-		{ EMSGSIZE, "too long for one packet; shorter ones would "
-			    "do" },
-	};
-
-	if (e == ETIMEDOUT && stage == NET_RESOLVE)
-		return "the name server is silent; an address instead of a "
-		       "name, or a longer --timeout, would do";
-	if (e == ETIMEDOUT && stage == NET_CONNECT)
-		return addr_is_unix(s->addr.kind) ?
-			"its queue is full, the service does not accept; "
-			"look at it, or give a longer --timeout" :
-			"nothing came back; look at host and firewalls, or "
-			"give a longer --timeout";
-	if (e == ETIMEDOUT)
-		return "the peer is too slow or stuck; a longer --timeout "
-		       "would wait";
-	for (size_t i = 0; i < ARRAY_SIZE(cures); i++)
-		if (cures[i].error == e)
-			return cures[i].text;
-	return "-v tells more";
-}
-
-static int fail(const struct session *s, enum net_stage stage, int error)
-{
-	fprintf(stderr, "usher connect: %s: %s: %s; %s\n", s->addr.text,
-		net_stage_name(stage), strerror(error),
-		cure(s, stage, error));
-	return 1;
-}
-
-static int resolve(struct session *s)
-{
-	CLEANUP(freep) char *why = NULL;
-	int r;
-
-	if (addr_is_unix(s->addr.kind))
-		return 0;
-	r = resolve_wait(&s->addr, false, patience(s), &why);
-	if (r == 0)
-		return 0;
-	if (!why)
-		return fail(s, NET_RESOLVE, -r);
-	fprintf(stderr, "usher connect: %s: %s: %s\n", s->addr.text,
-		net_stage_name(NET_RESOLVE), why);
-	return 1;
-}
 
 static void tell_connected(const struct session *s)
 {
 	struct addr_name peer = { .len = sizeof(peer.u) };
 	char buf[ADDR_TEXT];
 
-	if (!s->verbose || getpeername(s->sock, &peer.u.sa, &peer.len) < 0)
+	if (!s->to.verbose || getpeername(s->to.fd, &peer.u.sa, &peer.len) < 0)
 		return;
 	fprintf(stderr, "usher connect: connected to %s\n",
 		addr_print(&peer, buf, sizeof(buf)));
-}
-
-static int open_session(struct session *s)
-{
-	struct net_note note = { .fn = s->verbose ? on_note : NULL };
-	int r = resolve(s);
-
-	if (r != 0)
-		return r;
-	s->sock = net_connect(&s->addr, patience(s), &note);
-	if (s->sock < 0)
-		return fail(s, NET_CONNECT, -s->sock);
-	tell_connected(s);
-	return 0;
 }
 
 /* Reads into an empty flow; 0 or -errno, -EMSGSIZE for a packet that is too
@@ -191,7 +85,7 @@ static int fill(struct flow *f, int fd, bool socket)
 	f->off = 0;
 	f->len = (size_t)n;
 	f->ended = n == 0;
-	f->since = now_ms();
+	f->since = reach_now();
 	return 0;
 }
 
@@ -211,7 +105,7 @@ static int drain(struct flow *f, int fd, bool socket)
 	f->off += (size_t)n;
 	if (f->off == f->len)
 		f->off = f->len = 0;
-	f->since = now_ms();
+	f->since = reach_now();
 	return 0;
 }
 
@@ -223,17 +117,17 @@ static int64_t time_left(const struct session *s, enum net_stage *stage)
 
 	if (s->up.len > 0) {
 		*stage = NET_WRITE;
-		end = s->up.since + patience(s);
+		end = s->up.since + s->to.timeout;
 	} else {
 		/* Slow output is our reader's affair, not the peer's. */
 		*stage = NET_ANSWER;
-		if (!s->half || s->timeout < 0 || s->down.len > 0)
+		if (!s->half || s->answer < 0 || s->down.len > 0)
 			return -1;
 		end = (s->up.since > s->down.since ? s->up.since :
 						     s->down.since) +
-		      s->timeout;
+		      s->answer;
 	}
-	end -= now_ms();
+	end -= reach_now();
 	return end > 0 ? end : 0;
 }
 
@@ -242,9 +136,9 @@ static void close_half(struct session *s)
 {
 	if (!s->up.ended || s->up.len > 0 || s->half)
 		return;
-	shutdown(s->sock, SHUT_WR);
+	shutdown(s->to.fd, SHUT_WR);
 	s->half = true;
-	s->up.since = now_ms();
+	s->up.since = reach_now();
 }
 
 enum { IN, OUT, SOCK, WAITED };
@@ -264,7 +158,7 @@ static void choose(const struct session *s, struct pollfd *p)
 		p[IN].fd = STDIN_FILENO;
 	p[OUT] = (struct pollfd){ s->down.len > 0 ? STDOUT_FILENO : -1,
 				  POLLOUT, 0 };
-	p[SOCK] = (struct pollfd){ sock ? s->sock : -1, sock, 0 };
+	p[SOCK] = (struct pollfd){ sock ? s->to.fd : -1, sock, 0 };
 }
 
 /* 0, or the exit status after a message. */
@@ -273,13 +167,13 @@ static int step(struct session *s, const struct pollfd *p)
 	int r = 0;
 
 	if (p[SOCK].revents & ~POLLOUT && p[SOCK].events & POLLIN)
-		r = fill(&s->down, s->sock, true);
+		r = fill(&s->down, s->to.fd, true);
 	if (r < 0)
-		return fail(s, NET_ANSWER, -r);
+		return reach_fail(&s->to, NET_ANSWER, -r);
 	if (p[SOCK].revents & ~POLLIN && s->up.len > 0)
-		r = drain(&s->up, s->sock, true);
+		r = drain(&s->up, s->to.fd, true);
 	if (r < 0)
-		return fail(s, NET_WRITE, -r);
+		return reach_fail(&s->to, NET_WRITE, -r);
 	if (p[IN].revents)
 		r = fill(&s->up, STDIN_FILENO, false);
 	if (r < 0) {
@@ -304,15 +198,15 @@ static int talk(struct session *s)
 	int64_t ms;
 	int n, r;
 
-	s->up.since = s->down.since = now_ms();
+	s->up.since = s->down.since = reach_now();
 	while (!s->down.ended || s->down.len > 0 || s->up.len > 0) {
 		choose(s, p);
 		ms = time_left(s, &stage);
 		n = poll(p, WAITED, ms > INT_MAX ? INT_MAX : (int)ms);
 		if (n == 0 && ms <= INT_MAX)
-			return fail(s, stage, ETIMEDOUT);
+			return reach_fail(&s->to, stage, ETIMEDOUT);
 		if (n < 0 && errno != EINTR)
-			return fail(s, stage, errno);
+			return reach_fail(&s->to, stage, errno);
 		r = n > 0 ? step(s, p) : 0;
 		if (r != 0)
 			return r;
@@ -321,26 +215,19 @@ static int talk(struct session *s)
 	return 0;
 }
 
-static int usage(const char *text)
-{
-	fprintf(stderr, "usher connect: %s; usher connect --help tells more\n",
-		text);
-	return 2;
-}
-
 static int parse_address(struct session *s, const char *text)
 {
 	CLEANUP(freep) char *why = NULL;
+	int r = reach_parse(&s->to, text);
 
-	if (addr_parse(text, &s->addr, &why) < 0)
-		return usage(why);
-	if (s->addr.kind == ADDR_TCP || s->addr.kind == ADDR_UNIX ||
-	    s->addr.kind == ADDR_UNIX_SEQPACKET)
-		return 0;
+	if (r != 0 || s->to.addr.kind == ADDR_TCP ||
+	    s->to.addr.kind == ADDR_UNIX ||
+	    s->to.addr.kind == ADDR_UNIX_SEQPACKET)
+		return r;
 	why = xasprintf("%s: carries no conversation; tcp:, unix: or "
 			"unix-seqpacket: would do",
-			addr_kind_name(s->addr.kind));
-	return usage(why);
+			addr_kind_name(s->to.addr.kind));
+	return reach_usage(&s->to, why);
 }
 
 /* 0: go on, with the ADDRESS at argv[optind]; else exit status + 1. */
@@ -359,13 +246,14 @@ static int options(struct session *s, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, ":vh", known, NULL)) != -1) {
 		switch (c) {
 		case 't':
-			if (text_duration(optarg, &s->timeout) < 0 ||
-			    s->timeout == 0)
-				return usage("--timeout wants a time as 500ms "
-					     "or 5s") + 1;
+			if (text_duration(optarg, &s->answer) < 0 ||
+			    s->answer == 0)
+				return reach_usage(&s->to, "--timeout wants a "
+						   "time as 500ms or 5s") + 1;
+			s->to.timeout = s->answer;
 			break;
 		case 'v':
-			s->verbose = true;
+			s->to.verbose = true;
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -375,15 +263,14 @@ static int options(struct session *s, int argc, char **argv)
 		}
 	}
 	if (argc - optind != 1)
-		return usage("one ADDRESS is wanted, as tcp:HOST:PORT or "
-			     "unix:/PATH") + 1;
+		return reach_usage(&s->to, "one ADDRESS is wanted, as "
+				   "tcp:HOST:PORT or unix:/PATH") + 1;
 	return 0;
 }
 
 static void session_free(struct session **s)
 {
-	fd_closep(&(*s)->sock);
-	addr_free(&(*s)->addr);
+	reach_end(&(*s)->to);
 	free(*s);
 }
 
@@ -392,15 +279,18 @@ int cmd_connect(int argc, char **argv)
 	CLEANUP(session_free) struct session *s = xcalloc(1, sizeof(*s));
 	int r;
 
-	s->timeout = -1;
-	s->sock = -1;
+	s->answer = -1;
+	s->to = (struct reach){ .command = "connect", .timeout = PATIENCE,
+				.fd = -1 };
 	r = options(s, argc, argv);
 	if (r != 0)
 		return r - 1;
 	r = parse_address(s, argv[optind]);
 	if (r == 0)
-		r = open_session(s);
-	if (r == 0)
+		r = reach_connect(&s->to);
+	if (r == 0) {
+		tell_connected(s);
 		r = talk(s);
+	}
 	return r;
 }

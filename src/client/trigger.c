@@ -19,13 +19,10 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/fd.h"
-#include "base/net.h"
-#include "base/resolve.h"
 #include "base/text.h"
+#include "client/reach.h"
 #include "client/usage.h"
 
 /* Without --timeout, for each stage. */
@@ -48,74 +45,10 @@ static const char help[] =
 	"Exit status: 0 done, 1 failed, 2 usage.\n";
 
 struct session {
-	struct addr addr;
-	int64_t timeout;
-	bool ack, verbose, json;
+	struct reach to;
+	bool ack, json;
 	const char *message;
-	int fd;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static void on_note(void *arg, const char *text)
-{
-	(void)arg;
-	fprintf(stderr, "usher trigger: %s\n", text);
-}
-
-/* ---- what failed, where, and what would cure it ---- */
-
-static const char *cure(const struct session *s, enum net_stage stage, int e)
-{
-	static const struct {
-		int error;
-		const char *text;
-	} cures[] = {
-		{ ENXIO, "nobody reads this FIFO; start the service" },
-		{ ECONNREFUSED, "nobody listens there; start the service" },
-		{ ENOENT, "nothing is there; start the service or correct "
-			  "the path" },
-		{ EACCES, "the door's mode, owner or directory keeps you "
-			  "out" },
-		{ EPROTOTYPE, "the socket is of another type; unix:, "
-			      "unix-seqpacket: or unix-dgram: would do" },
-		{ ECONNRESET, "the peer broke off; its log tells why" },
-		{ EPIPE, "the peer closed before everything was sent" },
-		{ EMSGSIZE, "too long for one piece; a shorter message would "
-			    "do" },
-	};
-
-	if (e == ETIMEDOUT && stage == NET_CONNECT)
-		return addr_is_unix(s->addr.kind)
-			? "its queue is full, the service does not accept; "
-			  "look at it, or give a longer --timeout"
-			: "nothing came back; look at host and firewalls, or "
-			  "give a longer --timeout";
-	if (e == ETIMEDOUT && stage == NET_WRITE)
-		return "its queue is full, the service does not read; look "
-		       "at it, or give a longer --timeout";
-	if (e == ETIMEDOUT)
-		return "no answer came in time; a longer --timeout would "
-		       "wait";
-	for (size_t i = 0; i < ARRAY_SIZE(cures); i++)
-		if (cures[i].error == e)
-			return cures[i].text;
-	return "-v tells more";
-}
-
-static int fail(const struct session *s, enum net_stage stage, int error)
-{
-	fprintf(stderr, "usher trigger: %s: %s: %s; %s\n", s->addr.text,
-		net_stage_name(stage), strerror(error),
-		cure(s, stage, error));
-	return 1;
-}
 
 /* ---- connect ---- */
 
@@ -134,23 +67,23 @@ static char *spool_path(const char *name)
 
 static int open_fifo(struct session *s)
 {
-	CLEANUP(freep) char *path = spool_path(s->addr.path);
+	CLEANUP(freep) char *path = spool_path(s->to.addr.path);
 	struct stat sb;
 
-	s->fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (s->fd < 0 && *s->addr.path != '/') {
+	s->to.fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (s->to.fd < 0 && *s->to.addr.path != '/') {
 		fprintf(stderr, "usher trigger: %s: connect: %s: %s; another "
 			"spool is named whole, as fifo:/DIR/%s; a service by "
-			"--control PATH and its name\n", s->addr.text, path,
-			strerror(errno), s->addr.path);
+			"--control PATH and its name\n", s->to.addr.text, path,
+			strerror(errno), s->to.addr.path);
 		return 1;
 	}
-	if (s->fd < 0)
-		return fail(s, NET_CONNECT, errno);
-	if (fstat(s->fd, &sb) == 0 && S_ISFIFO(sb.st_mode))
+	if (s->to.fd < 0)
+		return reach_fail(&s->to, NET_CONNECT, errno);
+	if (fstat(s->to.fd, &sb) == 0 && S_ISFIFO(sb.st_mode))
 		return 0;
 	fprintf(stderr, "usher trigger: %s: connect: %s is no FIFO; start "
-		"the service, which makes it\n", s->addr.text, path);
+		"the service, which makes it\n", s->to.addr.text, path);
 	return 1;
 }
 
@@ -159,42 +92,21 @@ static int bind_self(struct session *s)
 {
 	const struct sockaddr_un any = { .sun_family = AF_UNIX };
 
-	if (bind(s->fd, (const void *)&any, sizeof(sa_family_t)) < 0)
-		return fail(s, NET_CONNECT, errno);
+	if (bind(s->to.fd, (const void *)&any, sizeof(sa_family_t)) < 0)
+		return reach_fail(&s->to, NET_CONNECT, errno);
 	return 0;
-}
-
-static int resolve(struct session *s)
-{
-	CLEANUP(freep) char *why = NULL;
-	int r;
-
-	if (s->addr.kind != ADDR_TCP)
-		return 0;
-	r = resolve_wait(&s->addr, false, s->timeout, &why);
-	if (r == 0)
-		return 0;
-	fprintf(stderr, "usher trigger: %s: %s: %s\n", s->addr.text,
-		net_stage_name(NET_RESOLVE), why ?: strerror(-r));
-	return 1;
 }
 
 static int connect_to(struct session *s)
 {
-	const struct net_note note = { .fn = s->verbose ? on_note : NULL };
 	int r;
 
-	if (s->addr.kind == ADDR_FIFO)
+	if (s->to.addr.kind == ADDR_FIFO)
 		return open_fifo(s);
-	r = resolve(s);
-	if (r != 0)
-		return r;
-	s->fd = net_connect(&s->addr, s->timeout, &note);
-	if (s->fd < 0)
-		return fail(s, NET_CONNECT, -s->fd);
-	if (s->addr.kind == ADDR_UNIX_DGRAM && s->ack)
-		return bind_self(s);
-	return 0;
+	r = reach_connect(&s->to);
+	if (r == 0 && s->to.addr.kind == ADDR_UNIX_DGRAM && s->ack)
+		r = bind_self(s);
+	return r;
 }
 
 /* ---- write ---- */
@@ -202,11 +114,11 @@ static int connect_to(struct session *s)
 /* In one piece, which a FIFO and packets need, or not at all. */
 static int write_whole(const struct session *s, const void *p, size_t len)
 {
-	int64_t end = now_ms() + s->timeout;
+	int64_t end = reach_now() + s->to.timeout;
 
 	for (;;) {
-		int64_t left = end - now_ms();
-		ssize_t n = write(s->fd, p, len);
+		int64_t left = end - reach_now();
+		ssize_t n = write(s->to.fd, p, len);
 		int r;
 
 		if (n == (ssize_t)len)
@@ -217,7 +129,7 @@ static int write_whole(const struct session *s, const void *p, size_t len)
 			continue;
 		if (errno != EAGAIN)
 			return -errno;
-		r = net_wait(s->fd, POLLOUT, left > 0 ? left : 0);
+		r = net_wait(s->to.fd, POLLOUT, left > 0 ? left : 0);
 		if (r <= 0)
 			return r < 0 ? r : -ETIMEDOUT;
 	}
@@ -229,13 +141,13 @@ static int write_message(const struct session *s)
 	int r;
 
 	/* Longer, and the pieces of two writers would mix. */
-	if (s->addr.kind == ADDR_FIFO && len > PIPE_BUF)
+	if (s->to.addr.kind == ADDR_FIFO && len > PIPE_BUF)
 		r = -EMSGSIZE;
-	else if (s->addr.kind == ADDR_TCP || s->addr.kind == ADDR_UNIX)
-		r = net_write(s->fd, s->message, len, s->timeout);
+	else if (s->to.addr.kind == ADDR_TCP || s->to.addr.kind == ADDR_UNIX)
+		r = net_write(s->to.fd, s->message, len, s->to.timeout);
 	else
 		r = write_whole(s, s->message, len);
-	return r < 0 ? fail(s, NET_WRITE, -r) : 0;
+	return r < 0 ? reach_fail(&s->to, NET_WRITE, -r) : 0;
 }
 
 /* ---- answer ---- */
@@ -255,33 +167,33 @@ static int no_ack(const struct session *s, const char *text, size_t len)
 	if (len == 0)
 		fprintf(stderr, "usher trigger: %s: answer: the peer closed "
 			"without ACK; does the service say trigger_ack = "
-			"yes?\n", s->addr.text);
+			"yes?\n", s->to.addr.text);
 	else if (text_printable(text, len))
 		fprintf(stderr, "usher trigger: %s: answer: '%.*s' is no "
-			"ACK\n", s->addr.text, (int)len, text);
+			"ACK\n", s->to.addr.text, (int)len, text);
 	else
 		fprintf(stderr, "usher trigger: %s: answer: 0x%s is no ACK\n",
-			s->addr.text, hex);
+			s->to.addr.text, hex);
 	return 1;
 }
 
 static int wait_ack(const struct session *s)
 {
-	int64_t end = now_ms() + s->timeout;
+	int64_t end = reach_now() + s->to.timeout;
 	char buf[64];
 	size_t len = 0;
 
 	for (;;) {
-		int64_t left = end - now_ms();
-		ssize_t n = net_read(s->fd, buf + len, sizeof(buf) - len,
+		int64_t left = end - reach_now();
+		ssize_t n = net_read(s->to.fd, buf + len, sizeof(buf) - len,
 				     left > 0 ? left : 0);
 
 		if (n < 0)
-			return fail(s, NET_ANSWER, (int)-n);
+			return reach_fail(&s->to, NET_ANSWER, (int)-n);
 		len += (size_t)n;
 		if (is_ack(buf, len))
 			return 0;
-		if (n == 0 || len >= 3 || s->addr.kind != ADDR_TCP)
+		if (n == 0 || len >= 3 || s->to.addr.kind != ADDR_TCP)
 			return no_ack(s, buf, len);
 	}
 }
@@ -290,11 +202,11 @@ static int wait_ack(const struct session *s)
  * failure: the message is there. */
 static int wait_close(const struct session *s)
 {
-	int64_t end = now_ms() + s->timeout, left;
+	int64_t end = reach_now() + s->to.timeout, left;
 	char buf[512];
 
-	while ((left = end - now_ms()) > 0)
-		if (net_read(s->fd, buf, sizeof(buf), left) <= 0)
+	while ((left = end - reach_now()) > 0)
+		if (net_read(s->to.fd, buf, sizeof(buf), left) <= 0)
 			break;
 	return 0;
 }
@@ -303,40 +215,34 @@ static int wait_answer(const struct session *s)
 {
 	if (s->ack)
 		return wait_ack(s);
-	if (s->addr.kind == ADDR_FIFO || s->addr.kind == ADDR_UNIX_DGRAM)
+	if (s->to.addr.kind == ADDR_FIFO || s->to.addr.kind == ADDR_UNIX_DGRAM)
 		return 0;
 	return wait_close(s);
 }
 
 /* ---- the command line ---- */
 
-static int usage(const char *text)
-{
-	fprintf(stderr, "usher trigger: %s; usher trigger --help tells more\n",
-		text);
-	return 2;
-}
-
 static int parse_address(struct session *s, const char *text)
 {
 	CLEANUP(freep) char *why = NULL;
+	int r = reach_parse(&s->to, text);
 
-	if (addr_parse(text, &s->addr, &why) < 0)
-		return usage(why);
-	switch (s->addr.kind) {
+	if (r != 0)
+		return r;
+	switch (s->to.addr.kind) {
 	case ADDR_TCP:
 	case ADDR_UNIX:
 	case ADDR_UNIX_SEQPACKET:
 	case ADDR_UNIX_DGRAM:
 		return 0;
 	case ADDR_FIFO:
-		return s->ack ? usage("a FIFO can't answer; leave --ack out")
-			      : 0;
+		return s->ack ? reach_usage(&s->to, "a FIFO can't answer; "
+					    "leave --ack out") : 0;
 	default:
 		why = xasprintf("%s: takes no triggers; fifo:, unix:, "
 				"unix-seqpacket:, unix-dgram: or tcp: would "
-				"do", addr_kind_name(s->addr.kind));
-		return usage(why);
+				"do", addr_kind_name(s->to.addr.kind));
+		return reach_usage(&s->to, why);
 	}
 }
 
@@ -361,16 +267,16 @@ static int options(struct session *s, int argc, char **argv)
 			s->ack = true;
 			break;
 		case 't':
-			if (text_duration(optarg, &s->timeout) < 0 ||
-			    s->timeout == 0)
-				return usage("--timeout wants a time as 500ms "
-					     "or 5s") + 1;
+			if (text_duration(optarg, &s->to.timeout) < 0 ||
+			    s->to.timeout == 0)
+				return reach_usage(&s->to, "--timeout wants a "
+						   "time as 500ms or 5s") + 1;
 			break;
 		case 'j':
 			s->json = true;
 			break;
 		case 'v':
-			s->verbose = true;
+			s->to.verbose = true;
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -380,21 +286,21 @@ static int options(struct session *s, int argc, char **argv)
 		}
 	}
 	if (argc - optind < 1 || argc - optind > 2)
-		return usage("an ADDRESS and at most one MESSAGE are "
-			     "wanted") + 1;
+		return reach_usage(&s->to, "an ADDRESS and at most one "
+				   "MESSAGE are wanted") + 1;
 	return 0;
 }
 
 static void session_end(struct session *s)
 {
-	fd_closep(&s->fd);
-	addr_free(&s->addr);
+	reach_end(&s->to);
 }
 
 int cmd_trigger(int argc, char **argv)
 {
-	CLEANUP(session_end) struct session s = { .fd = -1,
-						  .timeout = PATIENCE };
+	CLEANUP(session_end) struct session s = {
+		.to = { .command = "trigger", .timeout = PATIENCE, .fd = -1 },
+	};
 	int r = options(&s, argc, argv);
 
 	if (r != 0)
