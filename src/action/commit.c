@@ -128,7 +128,8 @@ static void commit_change(struct reload *r, struct step *st)
 	settle_doors(s, st->cs);
 	reset_by_hand(s, old, st->cs);
 	admit_changed(s);
-	s->handler->changed(s, old, st->diff);
+	if (s->handler->changed)
+		s->handler->changed(s, old, st->diff);
 	if (s->triggers)
 		trigger_changed(s);
 	conf_unref(&owner);

@@ -175,7 +175,7 @@ int action_roll(struct service *s, bool wait, action_done *done, void *arg)
 	int result;
 
 	if (!done || !wait) {
-		result = s->handler->roll(s, NULL, NULL);
+		result = service_roll(s, NULL, NULL);
 		snprintf(text, sizeof(text), "%s: %s", s->name,
 			 result < 0 ? "nothing to roll" : "rolling");
 		if (done)
@@ -187,7 +187,7 @@ int action_roll(struct service *s, bool wait, action_done *done, void *arg)
 			       .began = loop_now(s->u->loop),
 			       .refused = all_refused(s) };
 	snprintf(r->name, sizeof(r->name), "%s", s->name);
-	result = s->handler->roll(s, rolled, r);
+	result = service_roll(s, rolled, r);
 	if (result < 0)
 		rolled(r, result, "nothing to roll");
 	return 0;

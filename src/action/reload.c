@@ -131,7 +131,7 @@ static void roll_changed(struct reload *r)
 		if (st->fresh || !(st->diff & CONF_WORKERS))
 			continue;
 		r->rolling++;
-		if (st->s->handler->roll(st->s, rolled, r) < 0)
+		if (service_roll(st->s, rolled, r) < 0)
 			r->rolling--;
 	}
 	rolled(r, 0, NULL);

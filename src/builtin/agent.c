@@ -153,12 +153,6 @@ static int start(struct service *s)
 	return 0;
 }
 
-static bool room(struct service *s)
-{
-	(void)s;
-	return true;
-}
-
 static int arrive(struct service *s, struct conn *c)
 {
 	int record = record_new(RECORD_CONN, s->slot, CONN_AGENT);
@@ -188,24 +182,6 @@ static int arrive(struct service *s, struct conn *c)
 	timer_set(s->u->loop, &k->timer, PATIENCE_MS, on_patience, k);
 	loop_watch(s->u->loop, record, 0, EPOLLIN, on_readable, k);
 	return 0;
-}
-
-static void changed(struct service *s, const struct conf_service *old,
-		    unsigned bits)
-{
-	(void)s;
-	(void)old;
-	(void)bits;
-}
-
-static int roll(struct service *s,
-		void (*done)(void *arg, int result, const char *why),
-		void *arg)
-{
-	(void)s;
-	(void)done;
-	(void)arg;
-	return -EOPNOTSUPP;
 }
 
 static void stop(struct service *s, bool now)
@@ -242,10 +218,7 @@ static void end(struct service *s)
 const struct handler handler_agent = {
 	.name = "agent",
 	.start = start,
-	.room = room,
 	.arrive = arrive,
-	.changed = changed,
-	.roll = roll,
 	.stop = stop,
 	.busy = busy,
 	.end = end,

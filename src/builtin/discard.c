@@ -104,12 +104,6 @@ static int start(struct service *s)
 	return 0;
 }
 
-static bool room(struct service *s)
-{
-	(void)s;
-	return true;
-}
-
 static struct conn_discard *conn_new(struct service *s, int record)
 {
 	struct discard *w = s->work;
@@ -140,24 +134,6 @@ static int arrive(struct service *s, struct conn *conn)
 	loop_watch(s->u->loop, record, 0, EPOLLIN, on_readable,
 		   conn_new(s, record));
 	return 0;
-}
-
-static void changed(struct service *s, const struct conf_service *old,
-		    unsigned bits)
-{
-	(void)s;
-	(void)old;
-	(void)bits;
-}
-
-static int roll(struct service *s,
-		void (*done)(void *arg, int result, const char *why),
-		void *arg)
-{
-	(void)s;
-	(void)done;
-	(void)arg;
-	return -EOPNOTSUPP;
 }
 
 static void stop(struct service *s, bool now)
@@ -206,10 +182,7 @@ static void end(struct service *s)
 const struct handler handler_discard = {
 	.name = "discard",
 	.start = start,
-	.room = room,
 	.arrive = arrive,
-	.changed = changed,
-	.roll = roll,
 	.stop = stop,
 	.busy = busy,
 	.adopt = adopt,

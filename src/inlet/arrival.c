@@ -201,7 +201,7 @@ static int offer(struct service *s, struct conn *c)
 {
 	int r;
 
-	if (s->conf->on_full != ON_WAIT && !s->handler->room(s)) {
+	if (s->conf->on_full != ON_WAIT && !service_has_room(s)) {
 		arrival_refuse(s, c, REFUSED_FULL, s->conf->on_full);
 		return -EBUSY;
 	}

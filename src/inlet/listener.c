@@ -129,7 +129,7 @@ static int accept_one(struct endpoint *ep)
 /* With on_full other than wait, what has no room is accepted and refused. */
 static bool has_room(struct service *s)
 {
-	if (s->conf->on_full != ON_WAIT || s->handler->room(s))
+	if (s->conf->on_full != ON_WAIT || service_has_room(s))
 		return admit_room(s);
 	s->holds |= HOLD_FULL;
 	return false;

@@ -162,6 +162,19 @@ void service_recover(struct service *s)
 	service_changed(s);
 }
 
+bool service_has_room(struct service *s)
+{
+	return !s->handler->room || s->handler->room(s);
+}
+
+int service_roll(struct service *s,
+		 void (*done)(void *arg, int result, const char *why),
+		 void *arg)
+{
+	return s->handler->roll ? s->handler->roll(s, done, arg)
+				: -EOPNOTSUPP;
+}
+
 void service_room(struct service *s)
 {
 	s->u->on_room(s);

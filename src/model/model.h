@@ -129,7 +129,7 @@ struct handler {
 	int (*start)(struct service *s);
 
 	/* May another connection be accepted now? When it says no it must
-	 * call service_room() once it would say yes. */
+	 * call service_room() once it would say yes. NULL: always. */
 	bool (*room)(struct service *s);
 
 	/* A connection. 0: it is the handler's now (also when it failed and
@@ -143,7 +143,8 @@ struct handler {
 	int (*run)(struct service *s, struct run *r);
 
 	/* s->conf is new, OLD was it; BITS of conf_diff. Brings into force
-	 * what acts at once; with CONF_WORKERS the caller rolls next. */
+	 * what acts at once; with CONF_WORKERS the caller rolls next. NULL:
+	 * nothing is to be done. */
 	void (*changed)(struct service *s, const struct conf_service *old,
 			unsigned bits);
 
@@ -162,7 +163,8 @@ struct handler {
 
 	/* A new generation takes over. DONE (may be NULL) is called once
 	 * when it has settled (0) or failed (-errno, text why), or was
-	 * overtaken (-ECANCELED). -EOPNOTSUPP: nothing to roll. */
+	 * overtaken (-ECANCELED). -EOPNOTSUPP: nothing to roll. NULL: there
+	 * never is; ask by service_roll(). */
 	int (*roll)(struct service *s,
 		    void (*done)(void *arg, int result, const char *why),
 		    void *arg);
@@ -360,6 +362,12 @@ void service_changed(struct service *s);
 /* Handler to inlet and trigger: there is room again. Held arrivals are
  * offered and doors looked at in this round's tasks. Set by inlet/arrival. */
 void service_room(struct service *s);
+
+/* What the handler says: by default there is room, and nothing to roll. */
+bool service_has_room(struct service *s);
+int service_roll(struct service *s,
+		 void (*done)(void *arg, int result, const char *why),
+		 void *arg);
 /* Handler: all has finished after stop(). */
 void service_gone(struct service *s);
 

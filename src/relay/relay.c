@@ -58,16 +58,6 @@ static void changed(struct service *s, const struct conf_service *old,
 	relays_changed(of(s));
 }
 
-static int roll(struct service *s,
-		void (*done)(void *arg, int result, const char *why),
-		void *arg)
-{
-	(void)s;
-	(void)done;
-	(void)arg;
-	return -EOPNOTSUPP;
-}
-
 static void stop(struct service *s, bool now)
 {
 	relays_stop(of(s), now);
@@ -121,7 +111,6 @@ const struct handler handler_relay = {
 	.room = room,
 	.arrive = arrive,
 	.changed = changed,
-	.roll = roll,
 	.stop = stop,
 	.busy = busy,
 	.adopt = adopt,
@@ -183,7 +172,6 @@ const struct handler handler_echo = {
 	.room = room,
 	.arrive = echo_arrive,
 	.changed = changed,
-	.roll = roll,
 	.stop = stop,
 	.busy = busy,
 	.adopt = echo_adopt,
