@@ -572,6 +572,28 @@ static void close_house(struct daemon *d)
 	log_close();
 }
 
+/* Who began it in a terminal would see nothing else. */
+static void tell_began(const struct daemon *d)
+{
+	CLEANUP(freep) char *runtime = serve_runtime();
+	CLEANUP(freep) char *own = xasprintf("%s/control", runtime);
+	const char *path = d->u.conf->control.path;
+	bool usual = strcmp(path, own) == 0;
+	size_t services = 0, doors = 0;
+	const struct endpoint *ep;
+	const struct service *s;
+
+	TAILQ_FOREACH(s, &d->u.services, entry) {
+		services++;
+		TAILQ_FOREACH(ep, &s->endpoints, entry)
+			doors += ep->record >= 0;
+	}
+	log_notice("serves: %zu service%s, %zu door%s; to look: usher "
+		   "status%s%s", services, services == 1 ? "" : "s", doors,
+		   doors == 1 ? "" : "s", usual ? "" : " --control ",
+		   usual ? "" : path);
+}
+
 static void serve(struct daemon *d)
 {
 	int r;
@@ -583,6 +605,8 @@ static void serve(struct daemon *d)
 	if (d->options->greeting && d->how == BEGIN_COLD) {
 		fputs(d->options->greeting, stdout);
 		fflush(stdout);
+	} else if (d->how == BEGIN_COLD) {
+		tell_began(d);
 	}
 	r = loop_run(d->u.loop);
 	if (r < 0) {

@@ -173,12 +173,25 @@ static void print_rates(const json_t *service, const char *key,
 	       json_get_real(r, "s60", 0));
 }
 
+/* A run may stand for many triggers. */
+static void print_runs(const json_t *service)
+{
+	long long runs = (long long)json_get_int(service, "runs", 0);
+
+	if (runs)
+		printf("  runs %lld, triggers that one stood for too %lld, "
+		       "messages waiting %lld\n", runs,
+		       (long long)json_get_int(service, "coalesced", 0),
+		       (long long)json_get_int(service, "pending", 0));
+}
+
 static void print_one(const json_t *status, const json_t *service)
 {
 	print_doors(service);
 	print_workers(service);
 	print_rates(service, "rates", "connections", "arrivals");
 	print_rates(service, "trigger_rates", "triggers", "triggers");
+	print_runs(service);
 	printf("  served %lld, in flight %lld, waiting %lld\n",
 	       (long long)json_get_int(service, "served", 0),
 	       (long long)json_get_int(service, "busy", 0),

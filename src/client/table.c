@@ -122,6 +122,7 @@ static void put_workers(const json_t *service, struct row *r)
 	long long max = (long long)json_get_int(service, "workers_max", 0);
 	const json_t *list = json_object_get(service, "workers");
 	const char *handler = json_get_text(service, "handler", "");
+	char have[16], most[16];
 
 	r->nworkers = json_array_size(list);
 	if (strcmp(handler, "spawn") == 0)
@@ -129,8 +130,9 @@ static void put_workers(const json_t *service, struct row *r)
 	else if (r->nworkers == 0 && (max == 0 || !has_workers(handler)))
 		snprintf(r->workers, sizeof(r->workers), "-");
 	else
-		snprintf(r->workers, sizeof(r->workers), "%zu/%lld",
-			 r->nworkers, max);
+		snprintf(r->workers, sizeof(r->workers), "%s/%s",
+			 table_count((double)r->nworkers, have, sizeof(have)),
+			 table_count((double)max, most, sizeof(most)));
 }
 
 void table_row(const json_t *service, double now, struct row *out)
