@@ -33,9 +33,10 @@ int action_reload(struct usher *u, bool wait, action_done *done, void *arg);
  * nothing changed: who asked is told RESULT and WHY. */
 void action_reload_end(struct usher *u, int result, const char *why);
 
-/* What a reload would change, a line each service, as DONE's text; or the
- * file's mistakes with -EINVAL. */
-int action_plan(struct usher *u, action_done *done, void *arg);
+/* What a reload would change, were FILE in place of U's own (NULL: as it is),
+ * a line each service, as DONE's text; or the file's mistakes with -EINVAL. */
+int action_plan(struct usher *u, const char *file, action_done *done,
+		void *arg);
 
 int action_pause(struct service *s);
 int action_resume(struct service *s);

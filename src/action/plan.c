@@ -12,6 +12,7 @@
 #include "base/offload.h"
 
 struct plan {
+	char *path;		/* another file than usher's own */
 	struct conf_source source;
 	struct conf *conf, *old;
 	struct conf_report report;
@@ -81,21 +82,29 @@ static void tell(void *arg)
 	conf_unref(&p->old);
 	conf_report_free(&p->report);
 	free(p->text);
+	free(p->path);
 	free(p);
 }
 
-int action_plan(struct usher *u, action_done *done, void *arg)
+int action_plan(struct usher *u, const char *file, action_done *done,
+		void *arg)
 {
 	struct plan *p = xcalloc(1, sizeof(*p));
 	int r;
 
 	p->source = u->source;
+	if (file) {
+		p->path = xstrdup(file);
+		p->source = (struct conf_source){ .path = p->path,
+						  .resolve = true };
+	}
 	p->old = conf_ref(u->conf);
 	p->done = done;
 	p->arg = arg;
 	r = offload(read_file, tell, p);
 	if (r < 0) {
 		conf_unref(&p->old);
+		free(p->path);
 		free(p);
 	}
 	return r;

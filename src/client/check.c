@@ -98,18 +98,26 @@ static void result(const struct check *check, const struct conf *c,
 }
 
 /* What the daemon at CONTROL (NULL: as of all client commands) says that a
- * reload would change. */
-static int print_diff(const char *control)
+ * reload would change, with FILE (NULL: with its own). */
+static int print_diff(const char *control, const char *file)
 {
 	CLEANUP(json_decrefp) json_t *reply = NULL;
+	CLEANUP(freep) char *path = file ? realpath(file, NULL) : NULL;
+	json_t *p = json_object();
 	struct talk t;
 	int r = talk_open(&t, "check", control, false);
 
+	if (path)
+		json_put_text(p, "file", path);
 	if (r == 0)
-		r = talk_call(&t, "Plan", json_object(), &reply);
+		r = talk_call(&t, "Plan", p, &reply);
+	else
+		json_decref(p);
 	if (r == 0)
-		printf("%s, which the daemon reads:\n%s\n",
+		printf("%s, %s:\n%s\n",
 		       json_get_text(reply, "file", "its file"),
+		       path ? "beside what the daemon runs"
+			    : "which the daemon reads",
 		       json_get_text(reply, "result", ""));
 	talk_close(&t);
 	return r;
@@ -126,7 +134,7 @@ int cmd_check(int argc, char **argv)
 	if (r)
 		return r - 1;
 	if (check.diff && !check.path && !check.effective)
-		return print_diff(NULL);
+		return print_diff(NULL, NULL);
 	if (!check.path)
 		check.path = DEFAULT_FILE;
 	source.path = check.path;
@@ -137,7 +145,7 @@ int cmd_check(int argc, char **argv)
 		conf_print(c, NULL, false, stdout);
 	result(&check, c, &report);
 	if (r == 0 && check.diff)
-		diff = print_diff(c->control.path);
+		diff = print_diff(c->control.path, check.path);
 	conf_report_free(&report);
 	conf_unref(&c);
 	return r == 0 ? diff : 1;

@@ -48,7 +48,7 @@ static const struct command commands[] = {
 
 	{ "Reload", "reload", "?wait:bool", LEVEL_ADMIN, COMMAND_CHANGES,
 	  do_reload, "read the configuration anew" },
-	{ "Plan", "plan", "", LEVEL_ADMIN, 0, do_plan,
+	{ "Plan", "plan", "?file", LEVEL_ADMIN, 0, do_plan,
 	  "what a reload would change" },
 	{ "Upgrade", "upgrade", "?to", LEVEL_ADMIN, COMMAND_CHANGES,
 	  do_upgrade, "another binary goes on, with everything" },

@@ -135,10 +135,11 @@ enum call_result do_upgrade(struct call *c)
 
 enum call_result do_plan(struct call *c)
 {
+	const char *file = call_text(c, "file");
 	struct waiting *w = begin(c);
 
-	json_put_text(c->reply, "file", c->u->source.path);
-	return end(w, action_plan(c->u, on_done, w));
+	json_put_text(c->reply, "file", file ?: c->u->source.path);
+	return end(w, action_plan(c->u, file, on_done, w));
 }
 
 /* ---- scale ---- */

@@ -113,6 +113,12 @@ with Daemon(CONF, fds=False) as usher:
             "scale", "hello", "3", status=1).stderr
     assert out("check", "--diff") == (
         f"{usher.file}, which the daemon reads:\nnothing changes\n")
+    with open(f"{usher.dir}/other.ini", "w", encoding="utf-8") as file:
+        file.write(usher.conf + "\n[service more]\nlisten = "
+                   f"unix:{usher.dir}/more\nbuiltin = echo\n")
+    assert out("check", "-c", f"{usher.dir}/other.ini", "--diff").endswith(
+        f"{usher.dir}/other.ini, beside what the daemon runs:\n"
+        "more: opens\n")
     assert out("roll", "hello", "--wait").startswith("hello: generation ")
     out("restart", "hello")
     assert out("loglevel", "debug") == "log level debug\n"
