@@ -3,14 +3,15 @@
 
 _usher()
 {
-	local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} words
+	local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]}
+	local usher=${COMP_WORDS[0]} words
 
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words=$(usher --words)
+		words=$("$usher" --words)
 	elif [[ $word == -* ]]; then
-		words=$(usher --words "$command" | grep '^-' | tr -d =)
-	elif usher --words "$command" | grep -q '^[^-]*SERVICE'; then
-		words=$(usher status --json 2>/dev/null |
+		words=$("$usher" --words "$command" | grep '^-' | tr -d =)
+	elif "$usher" --words "$command" | grep -q '^[^-]*SERVICE'; then
+		words=$("$usher" status --json 2>/dev/null |
 			grep -o '"name":"[^"]*","state"' | cut -d '"' -f 4)
 	else
 		compopt -o default
