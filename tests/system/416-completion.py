@@ -1,11 +1,14 @@
 """bash and zsh complete commands, options and services, in a real shell on a
 terminal: half a word and a tab, and what was meant is what is run."""
+import fcntl
 import os
 import pty
 import re
 import select
 import shutil
+import struct
 import subprocess
+import termios
 
 from harness import BINARY, Daemon, TOP, popen, stopped, wait_for
 from lab import Root
@@ -38,6 +41,8 @@ class Shell:
     def __init__(self, name):
         command, setup = SHELLS[name]
         self.fd, other = pty.openpty()
+        fcntl.ioctl(other, termios.TIOCSWINSZ,
+                    struct.pack("HHHH", 24, 80, 0, 0))
         self.text = ""
         env = {"TERM": "xterm", "USHER_CONTROL": usher.control}
         self.process = popen(root.wrap(command, env), stdin=other,
@@ -92,6 +97,6 @@ with Root("shells") as root, Daemon(CONF, root=root) as usher:
             def listed(word=word):
                 shell.read()
                 return re.search(rf"\b{word}\b", shell.text)
-            wait_for(listed, what=f"{word} in a list of {name}'s")
+            wait_for(listed, what=f"{word} in {name}'s {shell.text!r}")
         shell.type("\x15")
         shell.end()
