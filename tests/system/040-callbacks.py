@@ -15,14 +15,12 @@ CONF = """
 log_level = debug
 spool = @DIR@/spool
 
-[defaults]
-environment = VERSION=%d
-
 [service pass]
 listen = unix:@DIR@/pass
 handoff = pass
 workers = 2
 exec = /usr/bin/python3 @TESTS@/pass_worker.py hello
+environment = VERSION=%d
 
 [service spawn]
 listen = unix:@DIR@/spawn
