@@ -1,59 +1,28 @@
 /*
- * daemon - opens the house in order, closes it in reverse; signals.
- *
- * Order: descriptors that were given to us, the configuration, what another
- * usher left (continuity/begin) or a new state, loop, threads, the model,
- * keeper, control. What each part does is its own file's.
+ * daemon - from start to end: the house (house.h) is opened, wired, served in
+ * and closed; signals, and what the floors below call upwards.
  */
 #include "daemon.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "action/action.h"
-#include "base/fault.h"
-#include "base/fd.h"
-#include "base/offload.h"
-#include "base/resolve.h"
 #include "continuity/begin.h"
 #include "continuity/crash.h"
-#include "continuity/fdstore.h"
 #include "continuity/keeper.h"
-#include "continuity/revive.h"
 #include "continuity/upgrade.h"
 #include "control/control.h"
+#include "house.h"
 #include "inlet/arrival.h"
 #include "inlet/listener.h"
 #include "manager.h"
-#include "model/model.h"
 #include "serve.h"
 #include "trigger/trigger.h"
-#include "work/output.h"
-
-#define MAX_SLOTS 16384
-
-struct daemon {
-	struct usher u;
-	const struct daemon_options *options;
-	struct conf *conf;	/* in force when it began */
-	char *control;		/* of a wrong file, where that is right */
-	bool conf_differs;	/* the file says something else: reload */
-	enum begin_how how;
-	struct revived revived;
-	struct task dismiss;
-	struct rlimit started;	/* with these limits */
-	int pid_fd;
-	int status;
-	bool told_to_stop;
-};
 
 /* ---- what the floors below call upwards ---- */
 
@@ -199,190 +168,7 @@ static void on_hup(void *arg, const struct signalfd_siginfo *si)
 		action_roll(s, false, NULL, NULL);
 }
 
-/* ---- the configuration ---- */
-
-static void print_report(const struct conf_report *r)
-{
-	for (size_t i = 0; i < r->notes.n; i++)
-		log_notice("%s", r->notes.v[i]);
-	for (size_t i = 0; i < r->errors.n; i++)
-		log_error("%s", r->errors.v[i]);
-}
-
-static void open_log(const struct conf *c)
-{
-	log_set_level(c->log_level);
-	if (log_open(c->log) < 0)
-		log_warning("log: the journal or syslog can't be reached, "
-			    "writing to standard error");
-}
-
-/* The file on disk; not there or wrong: 78, unless a state goes on. */
-static int load(struct daemon *d)
-{
-	struct conf_report report = { 0 };
-	int r = conf_load(&d->options->source, &d->conf, &report);
-
-	if (r == 0)
-		open_log(d->conf);
-	print_report(&report);
-	d->control = TAKE(report.control);
-	conf_report_free(&report);
-	return r < 0 ? EX_CONFIG : 0;
-}
-
-/* A state was taken over: its configuration is in force first. */
-static int recall(struct daemon *d)
-{
-	struct conf_report report = { 0 };
-	struct conf *kept = NULL;
-	int r = begin_recall(&kept, &report);
-
-	conf_report_free(&report);
-	if (r < 0) {
-		if (d->conf)
-			return 0;
-		log_error("the state's configuration can't be read either");
-		return EX_CONFIG;
-	}
-	if (!d->conf) {
-		d->u.notice = xstrdup("the file on disk is wrong; the last "
-				      "good configuration is in force");
-		log_error("%s", d->u.notice);
-		open_log(kept);
-	} else {
-		size_t a, b;
-		CLEANUP(freep) char *disk = conf_dump(d->conf, &a);
-		CLEANUP(freep) char *state = conf_dump(kept, &b);
-
-		d->conf_differs = a != b || memcmp(disk, state, a) != 0;
-	}
-	conf_unref(&d->conf);
-	d->conf = kept;
-	return 0;
-}
-
-/* ---- opening ---- */
-
-static int64_t raise_limit(int64_t want)
-{
-	struct rlimit r;
-
-	getrlimit(RLIMIT_NOFILE, &r);
-	r.rlim_cur = r.rlim_max;
-	if (want && (rlim_t)want < r.rlim_max)
-		r.rlim_cur = (rlim_t)want;
-	if (setrlimit(RLIMIT_NOFILE, &r) < 0)
-		log_warning("max_descriptors: %s", strerror(errno));
-	return (int64_t)r.rlim_cur;
-}
-
-/* Written whole and locked: who reads a pid there can trust it. */
-static int write_pid_file(struct daemon *d, const char *path)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-
-	if (fd < 0) {
-		log_error("pid_file %s: %s", path, strerror(errno));
-		return -errno;
-	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		log_error("pid_file %s: another process holds it", path);
-		close(fd);
-		return -EBUSY;
-	}
-	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
-		log_warning("pid_file %s: %s", path, strerror(errno));
-	d->pid_fd = fd;
-	return 0;
-}
-
-static const char *control_path(const struct daemon *d, char **own)
-{
-	CLEANUP(freep) char *runtime = NULL;
-
-	if (d->conf || d->control)
-		return d->conf ? d->conf->control.path : d->control;
-	runtime = serve_runtime();
-	*own = xasprintf("%s/control", runtime);
-	return *own;
-}
-
-/* WHY the control socket can't be had, by its key and with a cure. */
-static void tell_control(const struct daemon *d, const char *why)
-{
-	const struct conf *c = d->conf;
-	const struct conf_where *at = conf_usher_where(c, "control");
-
-	if (at)
-		log_error("%s:%u: [usher] control: %s", at->file, at->line,
-			  why);
-	else
-		log_error("%s (where it is by default; [usher] control = "
-			  "unix:/PATH in %s says another place)", why,
-			  c->path);
-}
-
-/* From nothing, or from where another usher ended. */
-static int begin(struct daemon *d)
-{
-	CLEANUP(freep) char *own = NULL;
-	CLEANUP(freep) char *why = NULL;
-	const char *control = control_path(d, &own);
-	bool dead = control && begin_holder_dead(control);
-
-	log_close();		/* its number may be one that comes */
-	d->how = begin_find(d->options->carry, dead ? control : NULL, &why);
-	if (d->conf)
-		open_log(d->conf);
-	if (why)
-		log_error("%s", why);
-	if (d->how != BEGIN_COLD)
-		return recall(d);
-	if (!d->conf)
-		return EX_CONFIG;
-	free(TAKE(why));
-	if (control_lock(&d->conf->control, &why) < 0) {
-		tell_control(d, why);
-		return 1;
-	}
-	return 0;
-}
-
-static int open_state(struct daemon *d)
-{
-	int64_t max = raise_limit(d->conf->max_descriptors);
-	int image, r = 0;
-
-	if (d->how == BEGIN_CARRIED) {
-		/* execve kept the limit that the one before had raised. */
-		d->started.rlim_cur = record_globals()->nofile_soft;
-		d->started.rlim_max = record_globals()->nofile_hard;
-		child_default_nofile(&d->started);
-	}
-	if (d->how != BEGIN_COLD) {
-		char pid[16];
-		int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-
-		if (ftruncate(ROLE_LOCK, 0) == 0 &&
-		    pwrite(ROLE_LOCK, pid, (size_t)n, 0) != n)
-			log_warning("the lock beside the control socket can't "
-				    "be written");
-		return 0;
-	}
-	r = record_open((uint32_t)max, MAX_SLOTS);
-	image = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	if (r == 0 && image >= 0)
-		r = record_role(image, ROLE_IMAGE0);
-	if (r < 0)
-		return r;
-	record_globals()->born = (uint64_t)(loop_us() / 1000);
-	record_globals()->pid = (uint32_t)getpid();
-	record_globals()->generation = 1;
-	record_globals()->nofile_soft = d->started.rlim_cur;
-	record_globals()->nofile_hard = d->started.rlim_max;
-	return 0;
-}
+/* ---- wiring ---- */
 
 /* Who has a pidfd in a record is waited for by that. */
 static bool is_known(void *arg, pid_t pid)
@@ -408,7 +194,7 @@ static void reap_orphans(struct usher *u)
 		loop_reap(u->loop, is_known, NULL);
 }
 
-static void open_model(struct daemon *d)
+static void wire(struct daemon *d)
 {
 	struct usher *u = &d->u;
 
@@ -431,145 +217,6 @@ static void open_model(struct daemon *d)
 	signal(SIGPIPE, SIG_IGN);
 	crash_watch(u->loop);
 	reap_orphans(u);
-}
-
-static int open_ground(struct daemon *d)
-{
-	struct usher *u = &d->u;
-	int r = open_state(d);
-
-	if (r == 0)
-		r = loop_open(&u->loop, d->how != BEGIN_COLD);
-	if (r == 0)
-		r = offload_open(u->loop);
-	if (r < 0) {
-		log_error("can't begin: %s", strerror(-r));
-		return 1;
-	}
-	open_model(d);
-	return 0;
-}
-
-static void keep(struct daemon *d)
-{
-	struct usher *u = &d->u;
-	int r;
-
-	r = keeper_start(u, u->conf->keeper, u->conf->control.path);
-	if (r < 0)
-		log_error("no keeper: %s; kill -9 would lose what is open",
-			  strerror(-r));
-	if (d->how != BEGIN_COLD)
-		FAULT("taken-keeper");
-	if (u->conf->keeper != KEEPER_NO && d->how == BEGIN_COLD)
-		fdstore_keep();
-}
-
-static int open_control(struct daemon *d)
-{
-	CLEANUP(freep) char *why = NULL;
-
-	if (control_open(&d->u, &why) == 0)
-		return 0;
-	tell_control(d, why);
-	return 1;
-}
-
-static int open_cold(struct daemon *d)
-{
-	struct usher *u = &d->u;
-	int open;
-
-	if (d->conf->pid_file && write_pid_file(d, d->conf->pid_file) < 0)
-		return 1;
-	open = action_open(u, d->conf);
-	if (listener_inherited_close() > 0)
-		log_warning("descriptors were inherited that no service "
-			    "names (fd:NAME); they are closed");
-	if (d->conf->nservices == 0)
-		log_notice("no service yet: add one to %s and reload",
-			   d->conf->path ?: "the configuration");
-	if (d->conf->nservices > 0 && open <= 0) {
-		log_error("no door could be opened");
-		return 1;
-	}
-	begin_remember(d->conf);
-	keep(d);
-	return open_control(d);
-}
-
-static void dismiss(void *arg)
-{
-	(void)arg;
-	FAULT("taken-turn");
-	keeper_dismiss_old();
-	FAULT("taken-dismissed");
-}
-
-/* Where another usher ended: nothing is accepted, read or closed until this
- * one has a keeper of its own and is the owner. */
-static int open_taken(struct daemon *d)
-{
-	struct usher *u = &d->u;
-	int64_t began = loop_us();
-
-	if (action_revive(u, d->conf) < 0 || control_begin(u) < 0)
-		return 1;
-	revive_records(u, control_adopt, &d->revived);
-	record_globals()->clean = 0;	/* bytes move from now on */
-	FAULT("revived");
-	keep(d);
-	begin_succeeded();
-	upgrade_ready(u);
-	manager_ready();
-	FAULT("taken-ready");
-	action_resume_all(u);
-	FAULT("taken-resumed");
-	record_buffers_claimed();
-	revive_strays(u, &d->revived);
-	if (!d->conf_differs)
-		listener_inherited_close();
-	if (d->conf->pid_file)
-		write_pid_file(d, d->conf->pid_file);
-	task_set(u->loop, &d->dismiss, dismiss, NULL);
-	log_notice("took over in %.1f ms: %u doors, %u workers, %u relays, "
-		   "%u other records; %u connections found on their way, "
-		   "%u of them handed on before, %u records dropped",
-		   (double)(loop_us() - began) / 1000, d->revived.doors,
-		   d->revived.workers, d->revived.relays, d->revived.others,
-		   d->revived.fresh + d->revived.sent, d->revived.sent,
-		   d->revived.dropped);
-	if (d->conf_differs)
-		reload(d);
-	return 0;
-}
-
-static void close_house(struct daemon *d)
-{
-	struct usher *u = &d->u;
-
-	if (u->loop) {
-		action_abandon(u);	/* normally all have gone */
-		output_close_all(u);
-		if (!u->control && d->how == BEGIN_COLD)
-			control_unlock(&d->conf->control);
-		control_close(u);
-		keeper_stop();
-		fdstore_forget();
-		resolve_close(&u->resolver);
-		offload_close();
-		loop_close(&u->loop);
-		free(u->by_slot);
-		free(u->notice);
-		conf_unref(&u->conf);
-		record_shutdown();
-	}
-	if (d->pid_fd >= 0)
-		unlink(d->conf->pid_file);
-	fd_closep(&d->pid_fd);
-	conf_unref(&d->conf);
-	free(d->control);
-	log_close();
 }
 
 /* Who began it in a terminal would see nothing else. */
@@ -608,6 +255,8 @@ static void serve(struct daemon *d)
 	} else if (d->how == BEGIN_COLD) {
 		tell_began(d);
 	}
+	if (d->conf_differs)
+		reload(d);
 	r = loop_run(d->u.loop);
 	if (r < 0) {
 		log_error("the loop failed: %s", strerror(-r));
@@ -629,18 +278,15 @@ int daemon_serve(const struct daemon_options *o)
 	getrlimit(RLIMIT_NOFILE, &d.started);
 	child_default_nofile(&d.started);
 	manager_open();
-	d.status = load(&d);
-	if (d.status == 0 || d.status == EX_CONFIG)
-		d.status = begin(&d);
-	if (d.status == 0)
-		d.status = open_ground(&d);
-	if (d.status == 0)
-		d.status = d.how == BEGIN_COLD ? open_cold(&d)
-					       : open_taken(&d);
+	d.status = house_begin(&d);
+	if (d.status == 0) {
+		wire(&d);
+		d.status = house_open(&d);
+	}
 	if (d.status == 0)
 		serve(&d);
 	else if (d.how == BEGIN_CARRIED)
 		upgrade_go_back("it could not begin");
-	close_house(&d);
+	house_close(&d);
 	return d.status;
 }
