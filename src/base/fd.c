@@ -278,3 +278,21 @@ int fd_outq(int fd)
 
 	return ioctl(fd, SIOCOUTQ, &n) < 0 ? -errno : n;
 }
+
+int fd_make_parents(const char *path)
+{
+	CLEANUP(freep) char *copy = xstrdup(path);
+
+	for (char *p = strchr(copy + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		if (mkdir(copy, 0755) == 0) {
+			/* The umask may have taken some of it. */
+			if (chmod(copy, 0755) < 0)
+				return -errno;
+		} else if (errno != EEXIST) {
+			return -errno;
+		}
+		*p = '/';
+	}
+	return 0;
+}

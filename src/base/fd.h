@@ -76,6 +76,10 @@ enum fd_want {
  * "a listening socket is wanted, this one is connected". */
 int fd_check(int fd, enum fd_want want, const char **why);
 
+/* Makes the directories that lack on the way to PATH's last name, 0755. 0 or
+ * -errno. */
+int fd_make_parents(const char *path);
+
 /* SO_COOKIE, or 0. */
 uint64_t fd_cookie(int fd);
 /* SO_PEERCRED; false when the peer is not a Unix one. */

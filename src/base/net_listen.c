@@ -34,25 +34,6 @@ static void place_close(struct place *p)
 	fd_closep(&p->dir);
 }
 
-/* Makes the directories that lack on the way to PATH's last name. */
-static int make_parents(const char *path)
-{
-	CLEANUP(freep) char *copy = xstrdup(path);
-
-	for (char *p = strchr(copy + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		if (mkdir(copy, 0755) == 0) {
-			/* The umask may have taken some of it. */
-			if (chmod(copy, 0755) < 0)
-				return -errno;
-		} else if (errno != EEXIST) {
-			return -errno;
-		}
-		*p = '/';
-	}
-	return 0;
-}
-
 /*
  * Opens a directory. A link to it is followed only when root or we put it
  * there (/var/run is one), for whoever owns the link chooses where our socket
@@ -78,7 +59,7 @@ static int place_open(const char *path, struct place *out)
 {
 	const char *slash = strrchr(path, '/');
 	CLEANUP(freep) char *dir = NULL;
-	int r = make_parents(path);
+	int r = fd_make_parents(path);
 
 	if (r < 0)
 		return r;

@@ -58,19 +58,6 @@ static int own_directory(const char *path, char **why)
 	return 0;
 }
 
-/* All directories above PATH, 0755. */
-static void make_directories(const char *path)
-{
-	CLEANUP(freep) char *dir = xstrdup(path);
-
-	for (char *s = strchr(dir + 1, '/'); s; s = strchr(s + 1, '/')) {
-		*s = '\0';
-		if (mkdir(dir, 0755) == 0 && chmod(dir, 0755) < 0)
-			return;
-		*s = '/';
-	}
-}
-
 static pid_t holder(int fd)
 {
 	char text[24] = "";
@@ -151,7 +138,7 @@ int control_lock(const struct addr *a, char **why)
 	r = own_directory(a->path, why);
 	if (r < 0)
 		return r;
-	make_directories(path);
+	(void)fd_make_parents(path);	/* the open tells */
 	r = 1;
 	for (int i = 0; i < LOCK_TRIES && r == 1; i++)
 		r = try_lock(path, a, why);

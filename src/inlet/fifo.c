@@ -55,30 +55,12 @@ static bool trusted(const struct place *p, uid_t uid)
 
 /* ---- the directory ---- */
 
-/* Makes the directories that lack on the way to PATH's last name. */
-static int make_parents(const char *path)
-{
-	CLEANUP(freep) char *copy = xstrdup(path);
-
-	for (char *p = strchr(copy + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		if (mkdir(copy, 0755) == 0) {
-			if (chmod(copy, 0755) < 0)
-				return -errno;
-		} else if (errno != EEXIST) {
-			return -errno;
-		}
-		*p = '/';
-	}
-	return 0;
-}
-
 static int open_dir(struct place *p, char **why)
 {
 	CLEANUP(freep) char *dir = xstrndup(p->path,
 					    (size_t)(p->base - p->path));
 	struct stat sb;
-	int r = make_parents(p->path);
+	int r = fd_make_parents(p->path);
 
 	if (r == 0) {
 		/* With its slash a link would be followed. */
