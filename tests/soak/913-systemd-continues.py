@@ -6,6 +6,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "system"))
 from continuity_lib import dose, pause
+from continuity_load import DOORS
 from harness import wait_for
 from systemd_lib import Unit
 
@@ -24,23 +25,7 @@ handoff = pass
 workers = 2-4
 settle = 50ms
 exec = /usr/bin/python3 @TESTS@/pass_worker.py plain
-
-[service share]
-listen = tcp:127.0.0.1:@PORT:share@ backlog=4096
-handoff = share
-workers = 2
-settle = 50ms
-exec = /usr/bin/python3 @TESTS@/share_worker.py systemd
-protocol = systemd
-
-[service echo]
-listen = tcp:127.0.0.1:@PORT:echo@ backlog=4096
-builtin = echo
-
-[service relay]
-listen = tcp:127.0.0.1:@PORT:relay@ backlog=4096
-relay = tcp:127.0.0.1:@PORT:echo@
-"""
+""" + DOORS
 
 # Rehearses well, and then is no usher.
 CRASHES = """#!/bin/sh

@@ -21,6 +21,24 @@ import time
 PATIENCE = 10.0
 CHUNK = 30000
 
+# Any number of connections, to workers that share and through a relay.
+DOORS = """
+[service share]
+listen = tcp:127.0.0.1:@PORT:share@ backlog=4096
+handoff = share
+workers = 2
+settle = 50ms
+exec = /usr/bin/python3 @TESTS@/share_worker.py systemd
+protocol = systemd
+
+[service echo]
+listen = tcp:127.0.0.1:@PORT:echo@ backlog=4096
+builtin = echo
+
+[service relay]
+listen = tcp:127.0.0.1:@PORT:relay@ backlog=4096
+relay = tcp:127.0.0.1:@PORT:echo@
+"""
 CONF = """
 [usher]
 keeper = %(keeper)s
@@ -47,28 +65,12 @@ listen = tcp:127.0.0.1:@PORT:spawn@ backlog=4096
 max_connections = 50
 exec = /bin/echo spawned
 
-[service share]
-listen = tcp:127.0.0.1:@PORT:share@ backlog=4096
-handoff = share
-workers = 2
-settle = 50ms
-exec = /usr/bin/python3 @TESTS@/share_worker.py systemd
-protocol = systemd
-
-[service echo]
-listen = tcp:127.0.0.1:@PORT:echo@ backlog=4096
-builtin = echo
-
-[service relay]
-listen = tcp:127.0.0.1:@PORT:relay@ backlog=4096
-relay = tcp:127.0.0.1:@PORT:echo@
-
 [service job]
 trigger = fifo:job
 trigger = unix:@DIR@/job backlog=4096
 workers = 3
 exec = /bin/sh -c 'echo "$USHER_TRIGGER" >> @DIR@/ran'
-"""
+""" + DOORS
 
 
 # --- what runs in the processes --------------------------------------------------
