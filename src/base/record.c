@@ -18,6 +18,17 @@
 
 struct record_state record_st;
 
+/* Killed while it closed: that is finished, and none of its descriptors is
+ * taken for one that was on its way. */
+static void finish_end(struct record *r)
+{
+	for (int k = 0; k < RECORD_FDS; k++)
+		if (r->fd[k] >= RECORD_LOW)
+			close(r->fd[k]);
+	r->serial = 0;
+	atomic_store(&r->used, 0);
+}
+
 static void free_lists(void)
 {
 	record_st.free = xmalloc(record_st.h->records *
@@ -26,10 +37,15 @@ static void free_lists(void)
 				  sizeof(*record_st.bfree));
 	record_st.nfree = record_st.count = record_st.nbfree = 0;
 	for (uint32_t i = record_st.h->high; i-- > 0;) {
-		if (atomic_load(&record_all()[i].used) == 1)
+		struct record *r = &record_all()[i];
+
+		if (atomic_load(&r->used) == 1) {
 			record_st.count++;
-		else
-			record_st.free[record_st.nfree++] = i;
+			continue;
+		}
+		if (atomic_load(&r->used) == 2)
+			finish_end(r);
+		record_st.free[record_st.nfree++] = i;
 	}
 }
 
@@ -273,11 +289,11 @@ static void end(int index, bool closing)
 	if (index < 0)
 		return;
 	r = record_at(index);
-	atomic_store(&r->used, 2);
-	FAULT("record-ending");
-	for (int k = 0; closing && k < RECORD_FDS; k++)
-		if (r->fd[k] >= RECORD_LOW)
-			close(r->fd[k]);
+	if (closing) {
+		atomic_store(&r->used, 2);
+		FAULT("record-ending");
+		finish_end(r);
+	}
 	r->serial = 0;		/* events in the batch are stale from now on */
 	atomic_store(&r->used, 0);
 	record_st.free[record_st.nfree++] = (uint32_t)index;
