@@ -24,6 +24,7 @@
 #include "inlet/listener.h"
 #include "inlet/passed.h"
 #include "inlet/proxy.h"
+#include "inlet/request.h"
 #include "trigger/trigger.h"
 #include "work/worker.h"
 
@@ -379,8 +380,8 @@ static struct endpoint *door_of(struct usher *u, int fd)
 		return NULL;
 	TAILQ_FOREACH(s, &u->services, entry)
 		TAILQ_FOREACH(ep, &s->endpoints, entry) {
-			if (ep->use != USE_LISTEN)
-				continue;
+			if (ep->use == USE_TRIGGER && !ep->request)
+				continue;	/* not read: a FIFO, held */
 			if (ep->name.len == name.len &&
 			    memcmp(&ep->name.u, &name.u, name.len) == 0)
 				return ep;
@@ -403,6 +404,12 @@ static void revive_stray(struct usher *u, int fd, struct revived *out)
 	    getpeername(fd, &peer.u.sa, &peer.len) < 0 ||
 	    !(ep = door_of(u, fd))) {
 		close(fd);
+		return;
+	}
+	/* Only usher reads those, into a record. */
+	if (ep->use == USE_TRIGGER) {
+		out->fresh++;
+		request_take(ep, fd, &peer);
 		return;
 	}
 	/* Read back from a queue, or in a worker's hands. */

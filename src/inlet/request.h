@@ -34,6 +34,9 @@ void requests_room(struct requests *r);
  * allow. 0 or -errno. */
 int request_watch(struct requests *r, struct endpoint *ep);
 
+/* FD, taken, was accepted at the door EP (which is watched), from PEER. */
+void request_take(struct endpoint *ep, int fd, const struct addr_name *peer);
+
 /* Takes all that has arrived at EP already, as far as there is room. */
 void request_drain(struct endpoint *ep);
 

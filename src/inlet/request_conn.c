@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "inlet/listener.h"
 #include "inlet/request_private.h"
 
@@ -247,7 +248,7 @@ static struct request *conn_new(struct requests *r, struct endpoint *ep)
 	return q;
 }
 
-static void take(struct endpoint *ep, int fd, const struct addr_name *peer)
+void request_take(struct endpoint *ep, int fd, const struct addr_name *peer)
 {
 	const struct request *door = ep->request;
 	bool packets = door->kind == ADDR_UNIX_SEQPACKET;
@@ -255,6 +256,7 @@ static void take(struct endpoint *ep, int fd, const struct addr_name *peer)
 	struct service *s = ep->service;
 	struct request *q;
 
+	FAULT("trigger-accepted");
 	if (!admitted(ep, fd, peer)) {
 		close(fd);
 		return;
@@ -287,7 +289,7 @@ void request_accept(struct endpoint *ep)
 		if (fd == -EAGAIN)
 			return;
 		if (fd >= 0)
-			take(ep, fd, &peer);
+			request_take(ep, fd, &peer);
 	}
 }
 
