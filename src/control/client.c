@@ -12,9 +12,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/log.h"
 
@@ -403,6 +405,7 @@ int client_open(struct control *c, int fd, struct peer *p,
 				   .pid = p->pid, .level = level };
 	record_set_fd(record, 0, fd);
 	record_commit(record);
+	FAULT("client-recorded");
 	cl = client_make(c, record, p, level);
 	cl->events = EPOLLIN;
 	r = loop_watch(c->u->loop, record, 0, EPOLLIN, on_client, cl);
@@ -424,6 +427,14 @@ static bool goes_on(const struct client_data *d)
 			    (d->pending == 1 && d->waits));
 }
 
+/* It had its answer and left, while nobody looked. */
+static bool has_left(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
+}
+
 /* A client whose connection another process accepted. What it had said in
  * part is lost with that process, so it begins anew. */
 int client_adopt(struct control *c, int record)
@@ -433,6 +444,10 @@ int client_adopt(struct control *c, int record)
 	CLEANUP(peer_free) struct peer p = { 0 };
 	struct client *cl;
 
+	if (has_left(record_at(record)->fd[0])) {
+		record_close(record);
+		return 0;
+	}
 	if (!goes_on(d) || (d->waits && !s) ||
 	    peer_get(record_at(record)->fd[0], &p) < 0) {
 		record_close(record);

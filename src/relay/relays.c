@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "inlet/admit.h"
 #include "inlet/arrival.h"
@@ -320,6 +321,7 @@ int relay_watch(struct relay *r, int side)
 int relay_begin(struct relay *r)
 {
 	record_commit(r->record);
+	FAULT("relay-recorded");
 	return relay_watch(r, 0);
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "work/output.h"
 #include "work/queue.h"
@@ -413,6 +414,7 @@ static int launch_worker(struct worker *w, char **why)
 		output_pid(w->output, w->pid);
 	worker_save(w);
 	record_commit(w->record);
+	FAULT("worker-recorded");
 	return loop_watch(loop_of(w), w->record, 0, EPOLLIN, on_pidfd, w);
 }
 
