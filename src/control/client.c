@@ -444,7 +444,7 @@ int client_adopt(struct control *c, int record)
 	CLEANUP(peer_free) struct peer p = { 0 };
 	struct client *cl;
 
-	if (has_left(record_at(record)->fd[0])) {
+	if (!goes_on(d) && has_left(record_at(record)->fd[0])) {
 		record_close(record);
 		return 0;
 	}
