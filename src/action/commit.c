@@ -118,6 +118,8 @@ static void commit_change(struct reload *r, struct step *st)
 	s->conf = st->cs;
 	s->name = st->cs->name;
 	if (st->diff == 0) {
+		if (s->handler->same)
+			s->handler->same(s, old);
 		conf_unref(&owner);
 		return;
 	}

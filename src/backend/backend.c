@@ -381,6 +381,7 @@ const struct handler handler_backend = {
 	.changed = changed,
 	.prepare = prepare,
 	.unprepare = pool_untry,
+	.same = pool_same,
 	.roll = roll,
 	.scale = scale,
 	.stop = stop,

@@ -148,6 +148,10 @@ struct handler {
 	void (*changed)(struct service *s, const struct conf_service *old,
 			unsigned bits);
 
+	/* s->conf says the same as OLD did, which goes away: nothing may point
+	 * there any longer. NULL: nothing does. */
+	void (*same)(struct service *s, const struct conf_service *old);
+
 	/* After a take-over: R was running. 0: its process is known here, and
 	 * done will be called; else it is run again. NULL: none is known. */
 	int (*attach)(struct service *s, struct run *r);

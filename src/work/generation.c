@@ -52,6 +52,26 @@ struct generation *generation_open(struct pool *p, uint32_t number,
 	return g;
 }
 
+/* A generation that lives long would hold every configuration that was in
+ * force when it began. */
+void pool_same(struct service *s, const struct conf_service *old)
+{
+	struct pool *p = s->work;
+	struct generation *g;
+
+	if (!p)
+		return;
+	TAILQ_FOREACH(g, &p->generations, entry) {
+		struct conf *was = g->owner;
+
+		if (g->conf != old)
+			continue;
+		g->owner = conf_ref(s->owner);
+		g->conf = s->conf;
+		conf_unref(&was);
+	}
+}
+
 void pool_serves(struct pool *p, struct generation *g)
 {
 	p->current = g;

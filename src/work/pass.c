@@ -483,6 +483,7 @@ const struct handler handler_pass = {
 	.changed = pass_changed,
 	.prepare = pass_try,
 	.unprepare = pool_untry,
+	.same = pool_same,
 	.roll = pass_roll,
 	.scale = pass_scale,
 	.stop = pass_stop,

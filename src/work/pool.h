@@ -193,6 +193,8 @@ int pool_scale(struct pool *p);
 /* The service's settings are others; BITS of conf_diff. What acts at once is
  * the current generation's from now on. */
 void pool_settings(struct pool *p, unsigned bits);
+/* As struct handler's same. */
+void pool_same(struct service *s, const struct conf_service *old);
 /* A worker of G is started: 0, or -errno (told). */
 int pool_start_worker(struct generation *g, bool replacement);
 

@@ -460,6 +460,7 @@ const struct handler handler_share = {
 	.changed = share_changed,
 	.prepare = share_try,
 	.unprepare = pool_untry,
+	.same = pool_same,
 	.roll = share_roll,
 	.scale = share_scale,
 	.stop = share_stop,
