@@ -5,5 +5,4 @@ from reload_storm import storm
 
 timeout = 240
 
-storm(float(os.environ.get("USHER_STORM", "3")),
-      int(os.environ.get("USHER_SEED", "0")) or os.getpid())
+storm(3, os.getpid())
