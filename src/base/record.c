@@ -146,7 +146,7 @@ int record_adopt(const char **why)
 	return plug_roles();
 }
 
-#define COPY_PIECE (256 * 1024)
+#define COPY_PIECE (64 * 1024)
 
 static int copy_range(int fd, uint64_t at, uint64_t len)
 {
