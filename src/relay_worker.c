@@ -32,7 +32,7 @@
 #define MESSAGE   65536
 #define BURST     16
 #define SLOTS     4
-#define REPORT    32
+#define REPORT    64
 #define SAY_MS    2
 
 /* One process, one relay. */
@@ -66,27 +66,42 @@ static void on_say(void *arg)
 }
 
 /* In order; what the queue does not take now waits. */
-static void report(const char *word, uint64_t cookie)
+static void report(const char *text)
 {
-	char text[REPORT];
-
-	snprintf(text, sizeof(text), "%s %llu", word,
-		 (unsigned long long)cookie);
 	if (me.nunsaid == 0 && say(text))
 		return;
 	if (me.nunsaid == me.room) {
 		me.room = me.room ? 2 * me.room : 64;
 		me.unsaid = xrealloc(me.unsaid, me.room * REPORT);
 	}
-	memcpy(me.unsaid[me.nunsaid++], text, REPORT);
+	snprintf(me.unsaid[me.nunsaid++], REPORT, "%s", text);
 	if (!timer_is_set(&me.say))
 		timer_set(me.u.loop, &me.say, SAY_MS, on_say, NULL);
 }
 
-static void on_end(struct service *s, uint64_t cookie)
+static void report_id(const char *word, uint64_t cookie)
 {
+	char text[REPORT];
+
+	snprintf(text, sizeof(text), "%s %llu", word,
+		 (unsigned long long)cookie);
+	report(text);
+}
+
+/* What the daemon can't see of a connection goes along. */
+static void on_end(struct service *s, uint64_t cookie, int64_t up,
+		   int64_t down)
+{
+	char text[REPORT];
+
 	(void)s;
-	report("done", cookie);
+	if (up < 0) {
+		report_id("refused", cookie);
+		return;
+	}
+	snprintf(text, sizeof(text), "done %llu %lld %lld",
+		 (unsigned long long)cookie, (long long)up, (long long)down);
+	report(text);
 }
 
 /* ---- arrivals ---- */
@@ -132,14 +147,14 @@ static void arrive(int fd, const char *words, size_t len)
 	fd_nonblock(fd, true);
 	if (arrival_describe(me.s, fd, &c) < 0) {
 		/* It is gone already; its number tells which. */
-		report("taken", fd_cookie(fd));
-		report("done", fd_cookie(fd));
+		report_id("taken", fd_cookie(fd));
+		report_id("done", fd_cookie(fd));
 		close(fd);
 		return;
 	}
 	address(words, len, "TCPREMOTEIP", "TCPREMOTEPORT", &c.peer);
 	address(words, len, "TCPLOCALIP", "TCPLOCALPORT", &c.local);
-	report("taken", c.cookie);
+	report_id("taken", c.cookie);
 	if (me.s->handler->arrive(me.s, &c) == -EAGAIN)
 		arrival_refuse(me.s, &c, REFUSED_FULL, ON_RESET);
 }

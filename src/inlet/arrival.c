@@ -89,22 +89,28 @@ static void say_no(int fd, const char *text)
 	recv(fd, said, sizeof(said), MSG_DONTWAIT);
 }
 
+static void count_refused(struct service *s, uint64_t cookie,
+			  const char *source, enum refusal why)
+{
+	service_refused(s, why);
+	if (s->conf->log_connections)
+		log_write(LOG_LEVEL_INFO,
+			  &(struct log_about){ .service = s->name,
+					       .cookie = cookie,
+					       .event = "refused",
+					       .source = source },
+			  "refused %llu from %s: %s",
+			  (unsigned long long)cookie, source,
+			  refusal_name(why));
+}
+
 void arrival_refuse(struct service *s, struct conn *c, enum refusal why,
 		    enum conf_on how)
 {
 	const struct linger reset = { .l_onoff = 1 };
 	char peer[ADDR_TEXT];
 
-	service_refused(s, why);
-	if (s->conf->log_connections)
-		log_write(LOG_LEVEL_INFO,
-			  &(struct log_about){ .service = s->name,
-					       .cookie = c->cookie,
-					       .event = "refused",
-					       .source = who(c, peer) },
-			  "refused %llu from %s: %s",
-			  (unsigned long long)c->cookie, peer,
-			  refusal_name(why));
+	count_refused(s, c->cookie, who(c, peer), why);
 	if (how == ON_RESET)
 		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset,
 			   sizeof(reset));
@@ -113,7 +119,7 @@ void arrival_refuse(struct service *s, struct conn *c, enum refusal why,
 	admit_leave(s, c->source);
 	fd_closep(&c->fd);
 	if (s->u->on_end)
-		s->u->on_end(s, c->cookie);
+		s->u->on_end(s, c->cookie, -1, -1);
 }
 
 void arrival_end(struct service *s, const struct conn_end *e)
@@ -122,7 +128,12 @@ void arrival_end(struct service *s, const struct conn_end *e)
 
 	admit_leave(s, e->source);
 	if (s->u->on_end)
-		s->u->on_end(s, e->cookie);
+		s->u->on_end(s, e->cookie, e->up, e->down);
+	if (e->refused) {
+		addr_print(&e->peer, peer, sizeof(peer));
+		count_refused(s, e->cookie, peer, REFUSED_BACKEND);
+		return;
+	}
 	if (!e->ended || !s->conf->log_connections)
 		return;
 	if (e->worker)

@@ -43,6 +43,7 @@ struct conn_end {
 	pid_t worker;
 	int64_t up, down;
 	bool ended;
+	bool refused;		/* after all: no upstream answered */
 };
 void arrival_end(struct service *s, const struct conn_end *e);
 

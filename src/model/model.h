@@ -308,8 +308,10 @@ struct usher {
 	/* Another image is about to be this process (may be NULL): what is
 	 * half done is given up. */
 	void (*on_handover)(struct usher *u);
-	/* A connection that a handler had has ended (NULL: nobody asks). */
-	void (*on_end)(struct service *s, uint64_t cookie);
+	/* A connection that a handler had has ended (NULL: nobody asks);
+	 * UP and DOWN -1: it was refused. */
+	void (*on_end)(struct service *s, uint64_t cookie, int64_t up,
+		       int64_t down);
 	/* A trigger that was handed on, and ended with that, has come back
 	 * unserved (may be NULL). */
 	void (*on_returned)(struct service *s, const char *message, size_t len);

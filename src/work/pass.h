@@ -78,7 +78,7 @@ void reports_back(struct pool *p, struct held *h);
 /* It is nobody's any more. */
 void reports_forget(struct pool *p, struct held *h);
 struct held *reports_find(const struct pool *p, uint64_t id);
-void reports_said(void *arg, pid_t pid, enum queue_word word, uint64_t id);
+void reports_said(void *arg, pid_t pid, const struct queue_report *said);
 /* After a take-over: RECORD_CONNs with CONN_HANDED; what workers hold is
  * counted. Then runs. */
 void reports_adopt(struct pool *p);

@@ -197,38 +197,58 @@ bool queue_room(struct queue *q)
 
 /* ---- what workers say ---- */
 
-static enum queue_word word_of(const char *text, uint64_t *id)
+/* The number after the space at *AT, which moves behind it. */
+static bool number(const char **at, uint64_t most, uint64_t *out)
 {
-	const char *number = strchr(text, ' ');
-	enum queue_word word;
-	uint64_t n;
 	char *end;
 
-	if (strcmp(text, "avail") == 0)
-		return QUEUE_AVAIL;
-	if (strncmp(text, "taken ", 6) == 0)
-		word = QUEUE_TAKEN;
-	else if (strncmp(text, "done ", 5) == 0)
-		word = QUEUE_DONE;
-	else
-		return QUEUE_GOSSIP;
-	if (number[1] < '0' || number[1] > '9')
-		return QUEUE_GOSSIP;
+	if ((*at)[0] != ' ' || (*at)[1] < '0' || (*at)[1] > '9')
+		return false;
 	errno = 0;
-	n = strtoull(number + 1, &end, 10);
-	if (errno || *end)
-		return QUEUE_GOSSIP;
-	*id = n;
-	return word;
+	*out = strtoull(*at + 1, &end, 10);
+	*at = end;
+	return !errno && *out <= most;
+}
+
+static struct queue_report report_of(const char *text)
+{
+	static const struct {
+		const char *text;
+		enum queue_word word;
+	} words[] = {
+		{ "taken", QUEUE_TAKEN },
+		{ "done", QUEUE_DONE },
+		{ "refused", QUEUE_REFUSED },
+	};
+	static const struct queue_report gossip = { .word = QUEUE_GOSSIP };
+	struct queue_report r = { .word = QUEUE_GOSSIP, .up = -1, .down = -1 };
+	size_t len = strcspn(text, " ");
+	const char *at = text + len;
+	uint64_t up, down;
+
+	if (strcmp(text, "avail") == 0)
+		r.word = QUEUE_AVAIL;
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strlen(words[i].text) == len &&
+		    strncmp(text, words[i].text, len) == 0 &&
+		    number(&at, UINT64_MAX, &r.id))
+			r.word = words[i].word;
+	if (r.word == QUEUE_DONE && *at) {
+		if (!number(&at, INT64_MAX, &up) ||
+		    !number(&at, INT64_MAX, &down))
+			return gossip;
+		r.up = (int64_t)up;
+		r.down = (int64_t)down;
+	}
+	return *at || r.word == QUEUE_GOSSIP ? gossip : r;
 }
 
 /* 1: there was one, 0: nothing. */
 static int read_report(struct queue *q)
 {
-	char text[64];
+	char text[96];
 	struct fd_message m = { .buf = text, .size = sizeof(text) - 1 };
-	enum queue_word word = QUEUE_GOSSIP;
-	uint64_t id = 0;
+	struct queue_report report = { .word = QUEUE_GOSSIP };
 	int r = fd_receive(q->fd, &m, MSG_DONTWAIT);
 
 	if (r == -EAGAIN || (r < 0 && r != -EMSGSIZE && r != -EBADMSG))
@@ -239,11 +259,9 @@ static int read_report(struct queue *q)
 			m.len--;
 		text[m.len] = 0;
 		if (strlen(text) == m.len)
-			word = word_of(text, &id);
+			report = report_of(text);
 	}
-	if (word == QUEUE_GOSSIP)
-		id = 0;
-	q->events->said(q->arg, m.has_cred ? m.cred.pid : 0, word, id);
+	q->events->said(q->arg, m.has_cred ? m.cred.pid : 0, &report);
 	return 1;
 }
 

@@ -19,13 +19,26 @@ struct queue;
 /* A hand-off in a message of at most so many bytes (PROTOCOLS: 64 KiB). */
 #define QUEUE_MESSAGE 65536
 
-enum queue_word { QUEUE_AVAIL, QUEUE_TAKEN, QUEUE_DONE, QUEUE_GOSSIP };
+/* REFUSED is `done` of a connection that a relay's process had to refuse. */
+enum queue_word {
+	QUEUE_AVAIL,
+	QUEUE_TAKEN,
+	QUEUE_DONE,
+	QUEUE_REFUSED,
+	QUEUE_GOSSIP,
+};
+
+struct queue_report {
+	enum queue_word word;
+	uint64_t id;		/* of all but AVAIL and GOSSIP */
+	int64_t up, down;	/* DONE: bytes carried; -1: not told */
+};
 
 struct queue_events {
 	/* There is room again after queue_room said no. */
 	void (*room)(void *arg);
 	/* A worker wrote: PID by SCM_CREDENTIALS. GOSSIP: not understood. */
-	void (*said)(void *arg, pid_t pid, enum queue_word word, uint64_t id);
+	void (*said)(void *arg, pid_t pid, const struct queue_report *r);
 };
 
 struct queue_options {

@@ -225,10 +225,28 @@ static void run_done(struct pool *p, struct held *h)
 	r->done(r, 0, "done");
 }
 
-static void done(struct worker *w, uint64_t id)
+/* What only a process of relay_workers can tell of a connection. */
+static void relayed(struct pool *p, struct held *h,
+		    const struct queue_report *said)
+{
+	struct service *s = p->service;
+
+	if (s->conf->handler != HANDLER_RELAY)
+		return;
+	h->end.refused = said->word == QUEUE_REFUSED;
+	h->end.up = said->up;
+	h->end.down = said->down;
+	if (said->up >= 0) {
+		s->data->bytes_up += (uint64_t)said->up;
+		s->data->bytes_down += (uint64_t)said->down;
+	}
+	s->data->served -= h->end.refused;
+}
+
+static void done(struct worker *w, const struct queue_report *said)
 {
 	struct pool *p = w->generation->pool;
-	struct held *h = reports_find(p, id);
+	struct held *h = reports_find(p, said->id);
 
 	if (!h || !h->taken || h->worker != w) {
 		gossip(p);
@@ -242,6 +260,7 @@ static void done(struct worker *w, uint64_t id)
 	if (h->is_run) {
 		run_done(p, h);
 	} else {
+		relayed(p, h, said);
 		conn_ended(p, h, w->pid);
 		reports_forget(p, h);
 	}
@@ -252,19 +271,19 @@ static void done(struct worker *w, uint64_t id)
 		pass_room(p);
 }
 
-void reports_said(void *arg, pid_t pid, enum queue_word word, uint64_t id)
+void reports_said(void *arg, pid_t pid, const struct queue_report *said)
 {
 	struct generation *g = arg;
 	struct worker *w = worker_by_pid(g, pid);
 
-	if (!w || word == QUEUE_GOSSIP)
+	if (!w || said->word == QUEUE_GOSSIP)
 		gossip(g->pool);
-	else if (word == QUEUE_AVAIL)
+	else if (said->word == QUEUE_AVAIL)
 		worker_is_idle(w);
-	else if (word == QUEUE_TAKEN)
-		taken(w, id);
+	else if (said->word == QUEUE_TAKEN)
+		taken(w, said->id);
 	else
-		done(w, id);
+		done(w, said);
 }
 
 /* ---- a worker has died ---- */

@@ -85,6 +85,28 @@ with Daemon(CONF, fds=False) as usher:
             torture(usher, door, upstream, "-n", 200, "-b", 10_000_000,
                     "-r", 30, "-w", 30, "-s", seed)
 
+    # What its two processes see is counted in the daemon.
+    before = usher.service("tcp-two")
+    with Listener(usher.port("up")) as upstream, \
+            usher.client("tcp-two") as client:
+        server = upstream.accept()
+        client.sendall(b"four")
+        server.sendall(b"eleven byte")
+        assert client.recv(100) == b"eleven byte" and server.recv(100)
+        server.close()
+    wait_for(lambda: usher.service("tcp-two")["inside"] == 0)
+    after = usher.service("tcp-two")
+    assert after["bytes_up"] - before["bytes_up"] == 4, (before, after)
+    assert after["bytes_down"] - before["bytes_down"] == 11, (before, after)
+    assert after["served"] - before["served"] == 1, (before, after)
+
+    with usher.client("tcp-two") as client:     # nobody listens there
+        assert client.recv(100) == b""
+    wait_for(lambda: usher.service("tcp-two")["inside"] == 0)
+    assert usher.service("tcp-two")["refused"].get("backend", 0) - \
+        before["refused"].get("backend", 0) == 1
+    assert usher.service("tcp-two")["served"] == after["served"]
+
     # A roll drains the two processes: who is connected stays so.
     with Listener(usher.port("up")) as upstream, \
             usher.client("tcp-two") as client:

@@ -27,15 +27,20 @@ static void on_room(void *arg)
 	rooms++;
 }
 
-static void on_said(void *arg, pid_t pid, enum queue_word word, uint64_t id)
+static void on_said(void *arg, pid_t pid, const struct queue_report *r)
 {
-	static const char *const names[] = { "avail", "taken", "done", "?" };
+	static const char *const names[] = { "avail", "taken", "done",
+					     "refused", "?" };
 	size_t len = strlen(heard);
 
 	(void)arg;
 	snprintf(heard + len, sizeof(heard) - len, "%s%s:%llu ",
-		 pid == getpid() ? "" : "other-", names[word],
-		 (unsigned long long)id);
+		 pid == getpid() ? "" : "other-", names[r->word],
+		 (unsigned long long)r->id);
+	len = strlen(heard);
+	if (r->word == QUEUE_DONE && r->up >= 0)
+		snprintf(heard + len, sizeof(heard) - len, "%lld,%lld ",
+			 (long long)r->up, (long long)r->down);
 }
 
 static const struct queue_events events = { on_room, on_said };
@@ -290,6 +295,14 @@ static const struct {
 	{ "taken x", 7, "?:0 " },
 	{ "taken -1", 8, "?:0 " },
 	{ "taken 7 8", 9, "?:0 " },
+	{ "done 7 10 0", 11, "done:7 10,0 " },
+	{ "done 7 10", 9, "?:0 " },
+	{ "done 7 10 -1", 12, "?:0 " },
+	{ "done 7 10 11 12", 15, "?:0 " },
+	{ "done 7 ", 7, "?:0 " },
+	{ "done 7 9223372036854775808 0", 28, "?:0 " },
+	{ "refused 7", 9, "refused:7 " },
+	{ "refused", 7, "?:0 " },
 	{ "taken 7\0more", 12, "?:0 " },
 	{ "lost 7", 6, "?:0 " },
 	{ "", 0, "?:0 " },
