@@ -115,8 +115,7 @@ struct conf_ready_value {
 	enum conf_ready kind;
 	int fd;			/* READY_FD */
 	int64_t after;		/* READY_AFTER, ms */
-	struct addr probe;	/* READY_PROBE; kind ADDR_FD and no path: the
-				 * relay's address */
+	struct addr *probe;	/* READY_PROBE; NULL: the relay's address */
 };
 
 struct conf_limit {

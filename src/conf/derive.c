@@ -178,7 +178,7 @@ static const char *unfit_ready(const struct conf_service *s)
 	if (s->ready.kind == READY_STATUS && !(acts & (ACT_R | ACT_ST)))
 		return "'status' acts in share with protocol = postfix or "
 		       "einhorn, and in pass with reports = yes";
-	if (s->ready.kind == READY_PROBE && !s->ready.probe.text &&
+	if (s->ready.kind == READY_PROBE && !s->ready.probe &&
 	    !(acts & ACT_X))
 		return "'probe' without an address acts in exec with relay; "
 		       "write probe:ADDRESS";

@@ -377,7 +377,6 @@ void service_maker_open(struct service_maker *m, struct load *l)
 	}
 	p->umask = -1;
 	p->oom_score_adjust = CHILD_OOM_KEEP;
-	p->ready.probe.kind = ADDR_FD;
 }
 
 void service_maker_close(struct service_maker *m)

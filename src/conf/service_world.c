@@ -299,8 +299,8 @@ void service_world(struct load *l, struct conf_service *s, bool shaped)
 	check_addrs(l, s, "listen", &s->listen, shaped);
 	check_addrs(l, s, "trigger", &s->trigger, shaped);
 	check_addrs(l, s, "relay", &s->relay, shaped);
-	if (s->ready.kind == READY_PROBE && s->ready.probe.text)
-		resolve(l, s, "ready", where(s, "ready"), &s->ready.probe,
+	if (s->ready.kind == READY_PROBE && s->ready.probe)
+		resolve(l, s, "ready", where(s, "ready"), s->ready.probe,
 			false);
 	s->who.identity.no_new_privs = s->no_new_privileges;
 	check_surroundings(l, s);

@@ -20,7 +20,8 @@ static const struct key_word readies[] = {
 int parse_ready(const struct key *k, void *base, const char *text,
 		const struct value_in *in, char **why)
 {
-	struct conf_ready_value v = { .probe.kind = ADDR_FD };
+	struct conf_ready_value v = { 0 };
+	struct addr probe;
 	int64_t n;
 
 	UNUSED(in);
@@ -38,15 +39,17 @@ int parse_ready(const struct key *k, void *base, const char *text,
 		   text_duration(text + 6, &v.after) == 0) {
 		v.kind = READY_AFTER;
 	} else if (strncmp(text, "probe:", 6) == 0) {
-		if (addr_parse(text + 6, &v.probe, why) < 0)
+		if (addr_parse(text + 6, &probe, why) < 0)
 			return -EINVAL;
-		if (v.probe.kind != ADDR_TCP && v.probe.kind != ADDR_UNIX) {
+		if (probe.kind != ADDR_TCP && probe.kind != ADDR_UNIX) {
 			*why = xasprintf("'%s': a probe connects to tcp: or "
 					 "unix:", text);
-			addr_free(&v.probe);
+			addr_free(&probe);
 			return -EINVAL;
 		}
 		v.kind = READY_PROBE;
+		v.probe = xmalloc(sizeof(probe));
+		*v.probe = probe;
 	} else {
 		*why = xasprintf("'%s' is none of exec, notify, fd:N (N from 3 "
 				 "to 255), status, probe:ADDRESS, after:TIME",
@@ -69,10 +72,10 @@ void print_ready(const struct key *k, const void *base,
 	else if (v->kind == READY_AFTER)
 		strv_pushf(out, "after:%s",
 			   text_duration_print(v->after, buf, sizeof(buf)));
-	else if (v->kind == READY_PROBE && v->probe.text) {
-		CLEANUP(freep) char *options = value_options(&v->probe.opt);
+	else if (v->kind == READY_PROBE && v->probe) {
+		CLEANUP(freep) char *options = value_options(&v->probe->opt);
 
-		strv_pushf(out, "probe:%s%s", v->probe.text, options);
+		strv_pushf(out, "probe:%s%s", v->probe->text, options);
 	} else {
 		strv_push(out, xstrdup(key_word(readies, (int)v->kind)));
 	}
@@ -85,18 +88,19 @@ bool same_ready(const struct key *k, const void *a, const void *b)
 
 	if (x->kind != y->kind || x->fd != y->fd || x->after != y->after)
 		return false;
-	if (!x->probe.text || !y->probe.text)
-		return x->probe.text == y->probe.text;
-	return same_addr(&x->probe, &y->probe);
+	if (!x->probe || !y->probe)
+		return x->probe == y->probe;
+	return same_addr(x->probe, y->probe);
 }
 
 void free_ready(const struct key *k, void *base)
 {
 	struct conf_ready_value *v = key_field(k, base);
 
-	if (v->probe.text)
-		addr_free(&v->probe);
-	*v = (struct conf_ready_value){ .probe.kind = ADDR_FD };
+	if (v->probe)
+		addr_free(v->probe);
+	free(v->probe);
+	*v = (struct conf_ready_value){ 0 };
 }
 
 /* --- strings ------------------------------------------------------------- */

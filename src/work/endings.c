@@ -69,15 +69,19 @@ static void on_tell(void *arg)
 		timer_set(e->service->u->loop, &e->tell, TELL_MS, on_tell, e);
 }
 
-void endings_add(struct endings *e, struct service *s, pid_t pid,
+void endings_add(struct endings **place, struct service *s, pid_t pid,
 		 uint64_t cookie, const char *text, const char *line)
 {
 	CLEANUP(freep) char *all = line
 		? xasprintf("%s; its last line: %s", text, line)
 		: xstrdup(text);
-	struct ending *k = find(e, text);
+	struct endings *e = *place;
+	struct ending *k;
 
+	if (!e)
+		e = *place = xcalloc(1, sizeof(*e));
 	e->service = s;
+	k = find(e, text);
 	if (!k) {
 		k = &e->kinds[ARRAY_SIZE(e->kinds) - 1];
 		snprintf(k->text, sizeof(k->text), "failed in another way");
@@ -94,8 +98,13 @@ void endings_add(struct endings *e, struct service *s, pid_t pid,
 		timer_set(s->u->loop, &e->tell, TELL_MS, on_tell, e);
 }
 
-void endings_end(struct endings *e, struct service *s)
+void endings_end(struct endings **place, struct service *s)
 {
+	struct endings *e = *place;
+
+	if (!e)
+		return;
 	timer_cancel(s->u->loop, &e->tell);
 	pass_round(e, s);
+	free(TAKE(*place));
 }

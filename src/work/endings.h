@@ -25,10 +25,10 @@ struct endings {
 };
 
 /* PID, which had connection COOKIE, failed as TEXT says; LINE is the last
- * that it wrote, or NULL. */
-void endings_add(struct endings *e, struct service *s, pid_t pid,
+ * that it wrote, or NULL. *E is made by the first; most never need it. */
+void endings_add(struct endings **e, struct service *s, pid_t pid,
 		 uint64_t cookie, const char *text, const char *line);
-/* Tells what is not told yet. */
-void endings_end(struct endings *e, struct service *s);
+/* Tells what is not told yet, frees *E. */
+void endings_end(struct endings **e, struct service *s);
 
 #endif

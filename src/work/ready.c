@@ -116,11 +116,8 @@ static void on_connected(void *arg, uint32_t events)
 static const struct addr *probe_address(const struct worker *w)
 {
 	const struct conf_service *c = w->generation->conf;
-	const struct addr *a = &c->ready.probe;
 
-	if (a->kind == ADDR_FD && !a->path && c->relay.n)
-		a = &c->relay.v[0].addr;
-	return a;
+	return c->ready.probe ? c->ready.probe : &c->relay.v[0].addr;
 }
 
 static void on_probe_timeout(void *arg)

@@ -51,7 +51,7 @@ struct spawn {
 	TAILQ_HEAD(, process) processes;
 	uint32_t nconns, nruns;
 	struct timer retry, calm;
-	struct endings endings;	/* of failed programs, for the log */
+	struct endings *endings;	/* of failed programs, for the log */
 	bool stopping;
 	bool short_told;	/* of descriptors */
 };
