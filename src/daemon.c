@@ -201,6 +201,7 @@ static void wire(struct daemon *d)
 	u->by_slot = xcalloc(slot_max(), sizeof(*u->by_slot));
 	TAILQ_INIT(&u->services);
 	TAILQ_INIT(&u->gone);
+	TAILQ_INIT(&u->leaving);
 	u->source = d->options->source;
 	u->workers_inherit_stdio = d->options->inherit_stdio;
 	u->on_room = on_room;

@@ -270,6 +270,7 @@ static int open_relay(struct conf *conf)
 	u->by_slot = xcalloc(slot_max(), sizeof(*u->by_slot));
 	TAILQ_INIT(&u->services);
 	TAILQ_INIT(&u->gone);
+	TAILQ_INIT(&u->leaving);
 	u->conf = conf;
 	u->on_gone = on_gone;
 	u->on_room = on_room;

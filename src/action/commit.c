@@ -190,7 +190,7 @@ void reload_commit(struct reload *r)
 	struct usher *u = r->u;
 
 	if (r->deferred) {
-		beside_deafen(u);
+		beside_part(u);
 		put_in_place(r);
 	}
 	for (size_t i = 0; i < r->n; i++)

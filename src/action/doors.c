@@ -9,7 +9,9 @@
 #include "action/action.h"
 #include "inlet/admit.h"
 #include "inlet/arrival.h"
+#include "inlet/beside.h"
 #include "inlet/fifo.h"
+#include "inlet/leaving.h"
 #include "inlet/listener.h"
 #include "inlet/passed.h"
 #include "inlet/proxy.h"
@@ -124,6 +126,8 @@ void doors_close(struct endpoint *ep)
 {
 	if (ep->use == USE_TRIGGER)
 		request_leave(ep);
+	if (beside_parts(ep))
+		leaving_begin(ep);
 	listener_close(ep, true);
 }
 

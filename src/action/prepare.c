@@ -412,8 +412,10 @@ static void unstage(struct step *st)
 
 	if (!st->staging)
 		return;
-	while ((ep = TAILQ_FIRST(&st->staging->endpoints)))
+	while ((ep = TAILQ_FIRST(&st->staging->endpoints))) {
+		beside_back(st->r->u, ep);
 		doors_close(ep);
+	}
 	free(st->staging->degraded);
 	free(TAKE(st->staging));
 }
@@ -428,8 +430,10 @@ static void discard(struct step *st)
 	if (!u->by_slot[s->slot])
 		u->by_slot[s->slot] = s;
 	s->gone = true;
-	while ((ep = TAILQ_FIRST(&s->endpoints)))
+	while ((ep = TAILQ_FIRST(&s->endpoints))) {
+		beside_back(u, ep);
 		doors_close(ep);
+	}
 	TAILQ_INSERT_TAIL(&u->gone, s, entry);
 	action_retire(s, true);
 }

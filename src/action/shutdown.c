@@ -8,6 +8,7 @@
 #include "action/action.h"
 #include "action/doors.h"
 #include "inlet/arrival.h"
+#include "inlet/leaving.h"
 #include "inlet/listener.h"
 #include "inlet/proxy.h"
 #include "trigger/trigger.h"
@@ -201,6 +202,7 @@ void action_shutdown(struct usher *u, bool now, action_done *done, void *arg)
 		timer_set(u->loop, &ending.patience, u->conf->shutdown_timeout,
 			  out_of_patience, u);
 	u->stopping = true;
+	leaving_end(u);
 	ending.hurry += now;
 	retire_some(u);
 }
@@ -219,6 +221,7 @@ void action_abandon(struct usher *u)
 {
 	struct service *s;
 
+	leaving_end(u);
 	while ((s = TAILQ_FIRST(&u->services))) {
 		TAILQ_REMOVE(&u->services, s, entry);
 		abandon(s);

@@ -21,6 +21,7 @@
 #include "inlet/admit.h"
 #include "inlet/arrival.h"
 #include "inlet/fifo.h"
+#include "inlet/leaving.h"
 #include "inlet/listener.h"
 #include "inlet/passed.h"
 #include "inlet/proxy.h"
@@ -296,7 +297,9 @@ static void revive_one(struct usher *u, int i,
 	if (r->kind == RECORD_RELAY)
 		FAULT("record-hung");
 
-	if (is_control(r))
+	if (r->kind == RECORD_DOOR && leaving_adopt(u, i) == 0)
+		kept = true;
+	else if (is_control(r))
 		kept = control(u, i) == 0;
 	else if (r->kind == RECORD_FLOW)
 		kept = true;	/* of all Postfix services, found by kind */

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "inlet/leaving.h"
+
 static bool is_any(const struct addr_name *n)
 {
 	return n->u.sa.sa_family == AF_INET6
@@ -42,15 +44,39 @@ static bool same_path(const struct endpoint *ep, const struct addr *a)
 	return is_path(&ep->addr) && strcmp(ep->addr.path, a->path) == 0;
 }
 
+static bool claims(const struct endpoint *ep, const struct addr_name *name)
+{
+	return ep->record >= 0 && addr_port(&ep->name) == addr_port(name) &&
+	       (is_any(&ep->name) || is_any(name) ||
+		same_host(&ep->name, name));
+}
+
 static bool in_the_way(const struct endpoint *ep, const struct addr *a,
 		       const struct addr_name *name)
 {
 	if (is_path(a))
 		return ep->record >= 0 && same_path(ep, a);
-	return ep->record >= 0 && ep->addr.kind == a->kind &&
-	       addr_port(&ep->name) == addr_port(name) &&
-	       (is_any(&ep->name) || is_any(name) ||
-		same_host(&ep->name, name));
+	return ep->addr.kind == a->kind && claims(ep, name);
+}
+
+struct endpoint *beside_find(struct usher *u, const struct addr_name *name,
+			     enum endpoint_use use)
+{
+	struct endpoint *ep, *found = NULL;
+	struct addr_name plain = *name;
+	struct service *s;
+
+	addr_unmap(&plain);
+	TAILQ_FOREACH(s, &u->services, entry)
+		TAILQ_FOREACH(ep, &s->endpoints, entry) {
+			if (ep->use != use || ep->addr.kind != ADDR_TCP ||
+			    !claims(ep, &plain))
+				continue;
+			if (same_host(&ep->name, &plain))
+				return ep;
+			found = ep;
+		}
+	return found;
 }
 
 const struct endpoint *beside_door(const struct usher *u, const struct addr *a,
@@ -68,26 +94,57 @@ const struct endpoint *beside_door(const struct usher *u, const struct addr *a,
 	return found;
 }
 
-int beside_listen(const struct usher *u, const struct addr *a,
-		  const struct addr_name *name, const struct net_note *note,
-		  char **aside)
+/* Two sockets with one and the same name are a group to the kernel, which
+ * deals out to both: all to the second, which is the new one. */
+static void prefer(int fd)
 {
-	const struct endpoint *first = beside_door(u, a, name);
+	struct sock_filter second = BPF_STMT(BPF_RET | BPF_K, 1);
+	const struct sock_fprog program = { 1, &second };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+			 sizeof(program));
+}
+
+/* For the moment of a bind: what is in its way yields. How many there are. */
+static int share(const struct usher *u, const struct addr *a,
+		 const struct addr_name *name, bool on)
+{
+	int n = leaving_share(u, on);
 	struct endpoint *ep;
 	struct service *s;
 
-	if (!first || !first->yields)
-		return -EADDRINUSE;
-	if (is_path(a))
-		return net_listen_aside(a, note, aside);
 	TAILQ_FOREACH(s, &u->services, entry)
 		TAILQ_FOREACH(ep, &s->endpoints, entry) {
 			if (!in_the_way(ep, a, name))
 				continue;
-			net_share_port(record_at(ep->record)->fd[0], true);
+			net_share_port(record_at(ep->record)->fd[0], on);
 			ep->yielded = true;
+			n++;
 		}
-	return net_listen_beside(a, name, note);
+	return n;
+}
+
+int beside_listen(struct usher *u, const struct addr *a,
+		  const struct addr_name *name, const struct net_note *note,
+		  char **aside)
+{
+	const struct endpoint *first = beside_door(u, a, name);
+	int fd;
+
+	if (first && !first->yields)
+		return -EADDRINUSE;
+	if (is_path(a))
+		return first ? net_listen_aside(a, note, aside) : -EADDRINUSE;
+	if (a->kind != ADDR_TCP && a->kind != ADDR_UDP)
+		return -EADDRINUSE;
+	fd = leaving_back(u, a, name, note);
+	if (share(u, a, name, true) && fd < 0) {
+		fd = net_listen_beside(a, name, note);
+		if (fd >= 0 && a->kind == ADDR_TCP)
+			prefer(fd);
+	}
+	share(u, a, name, false);
+	return fd == -ENOENT ? -EADDRINUSE : fd;
 }
 
 void beside_put(struct endpoint *ep)
@@ -103,26 +160,29 @@ void beside_put(struct endpoint *ep)
 	free(TAKE(ep->aside));
 }
 
-/* Without it a client whose handshake ends between the last accept and close
- * is reset. */
-static void deafen(int fd)
+bool beside_parts(const struct endpoint *ep)
 {
-	struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
-	const struct sock_fprog program = { .len = 1, .filter = &none };
-
-	(void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program,
-			 sizeof(program));
+	return ep->yielded && ep->record >= 0 && !ep->foreign &&
+	       ep->addr.kind == ADDR_TCP;
 }
 
-void beside_deafen(const struct usher *u)
+void beside_part(const struct usher *u)
 {
 	const struct endpoint *ep;
 	const struct service *s;
 
 	TAILQ_FOREACH(s, &u->services, entry)
 		TAILQ_FOREACH(ep, &s->endpoints, entry)
-			if (ep->yielded && ep->addr.kind == ADDR_TCP)
-				deafen(record_at(ep->record)->fd[0]);
+			if (beside_parts(ep))
+				leaving_part(ep);
+}
+
+void beside_back(struct usher *u, struct endpoint *ep)
+{
+	ep->yielded = ep->addr.kind == ADDR_TCP &&
+		      beside_find(u, &ep->name, ep->use);
+	if (beside_parts(ep))
+		leaving_part(ep);
 }
 
 void beside_end(const struct usher *u)
@@ -131,10 +191,6 @@ void beside_end(const struct usher *u)
 	struct service *s;
 
 	TAILQ_FOREACH(s, &u->services, entry)
-		TAILQ_FOREACH(ep, &s->endpoints, entry) {
-			if (ep->yielded)
-				net_share_port(record_at(ep->record)->fd[0],
-					       false);
+		TAILQ_FOREACH(ep, &s->endpoints, entry)
 			ep->yields = ep->yielded = false;
-		}
 }

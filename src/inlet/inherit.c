@@ -106,3 +106,60 @@ int listener_inherited_close(void)
 	inherited.n = 0;
 	return closed;
 }
+
+/* ---- given ---- */
+
+static int given = -1;
+
+static bool is_any(const struct addr_name *n)
+{
+	return n->u.sa.sa_family == AF_INET6
+		? IN6_IS_ADDR_UNSPECIFIED(&n->u.in6.sin6_addr)
+		: n->u.sa.sa_family == AF_INET &&
+		  n->u.in.sin_addr.s_addr == INADDR_ANY;
+}
+
+int listener_give(int fd)
+{
+	if (given >= 0)
+		return -EBUSY;
+	given = fd;
+	return 0;
+}
+
+int listener_given(void)
+{
+	return given < 0 ? -ENOENT : fd_take(&given);
+}
+
+static bool same_name(const struct addr_name *a, const struct addr_name *b)
+{
+	if (a->u.sa.sa_family == b->u.sa.sa_family && a->len == b->len &&
+	    a->u.sa.sa_family != AF_INET6)
+		return memcmp(&a->u, &b->u, a->len) == 0;
+	if (addr_port(a) != addr_port(b))
+		return false;
+	if (is_any(a) && is_any(b))
+		return true;
+	return a->u.sa.sa_family == AF_INET6 &&
+	       b->u.sa.sa_family == AF_INET6 &&
+	       IN6_ARE_ADDR_EQUAL(&a->u.in6.sin6_addr, &b->u.in6.sin6_addr);
+}
+
+bool listener_has_given(void)
+{
+	return given >= 0;
+}
+
+int listener_given_for(const struct addr *a, const struct addr_name *name)
+{
+	struct addr_name own = { .len = sizeof(own.u) };
+	int type;
+	socklen_t len = sizeof(type);
+
+	if (given < 0 || getsockname(given, &own.u.sa, &own.len) < 0 ||
+	    getsockopt(given, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+	    type != addr_socktype(a->kind) || !same_name(&own, name))
+		return -1;
+	return fd_take(&given);
+}

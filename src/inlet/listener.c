@@ -135,6 +135,16 @@ static bool has_room(struct service *s)
 	return false;
 }
 
+bool listener_room(struct endpoint *ep)
+{
+	if (held(ep))
+		return false;
+	if (has_room(ep->service))
+		return true;
+	service_hold(ep->service, 0);
+	return false;
+}
+
 static void on_acceptable(void *arg, uint32_t events)
 {
 	struct endpoint *ep = arg;
@@ -329,6 +339,17 @@ struct endpoint *listener_adopt(struct service *s, int fd,
 	return ep;
 }
 
+int listener_part(struct endpoint *ep)
+{
+	int record = ep->record;
+
+	look_away(ep);
+	/* The record lives on, and with it what this round has yet to tell. */
+	loop_attach(ep->service->u->loop, record, NULL, NULL);
+	ep->record = -1;
+	return record;
+}
+
 void listener_close(struct endpoint *ep, bool unlink_path)
 {
 	struct door_data *d;
@@ -423,56 +444,11 @@ static int open_inherited(struct service *s, const struct addr *addr,
 	return 0;
 }
 
-/* ---- given ---- */
-
-static int given = -1;
-
-int listener_give(int fd)
-{
-	if (given >= 0)
-		return -EBUSY;
-	given = fd;
-	return 0;
-}
-
-int listener_given(void)
-{
-	return given < 0 ? -ENOENT : fd_take(&given);
-}
-
-static bool same_name(const struct addr_name *a, const struct addr_name *b)
-{
-	if (a->u.sa.sa_family == b->u.sa.sa_family && a->len == b->len &&
-	    a->u.sa.sa_family != AF_INET6)
-		return memcmp(&a->u, &b->u, a->len) == 0;
-	if (addr_port(a) != addr_port(b))
-		return false;
-	if (is_wildcard(a) && is_wildcard(b))
-		return true;
-	return a->u.sa.sa_family == AF_INET6 &&
-	       b->u.sa.sa_family == AF_INET6 &&
-	       IN6_ARE_ADDR_EQUAL(&a->u.in6.sin6_addr, &b->u.in6.sin6_addr);
-}
-
-/* The given descriptor if it is bound to NAME, else -1. */
-static int take_given(const struct addr *a, const struct addr_name *name)
-{
-	struct addr_name own = { .len = sizeof(own.u) };
-	int type;
-	socklen_t len = sizeof(type);
-
-	if (given < 0 || getsockname(given, &own.u.sa, &own.len) < 0 ||
-	    getsockopt(given, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
-	    type != addr_socktype(a->kind) || !same_name(&own, name))
-		return -1;
-	return fd_take(&given);
-}
-
 static int bind_one(struct service *s, const struct addr *addr,
 		    const struct addr_name *name, const struct net_note *n,
 		    char **aside)
 {
-	int fd = take_given(addr, name);
+	int fd = listener_given_for(addr, name);
 
 	if (fd < 0)
 		fd = net_listen(addr, name, n);
@@ -489,13 +465,13 @@ int listener_open(struct service *s, const struct addr *addr,
 	if (addr->kind == ADDR_FD)
 		return open_inherited(s, addr, use, why);
 	for (size_t i = 0; i < addr->nnames; i++) {
-		bool had = given >= 0;
+		bool had = listener_has_given();
 		CLEANUP(freep) char *aside = NULL;
 		int fd = bind_one(s, addr, &addr->names[i], &n, &aside);
 		struct endpoint *ep = fd < 0 ? NULL
 				    : listener_adopt(s, fd, addr, use);
 
-		if (ep && had && given < 0)
+		if (ep && had && !listener_has_given())
 			endpoint_foreign(ep);
 		if (ep && aside) {
 			ep->aside = TAKE(aside);

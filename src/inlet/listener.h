@@ -58,6 +58,13 @@ void endpoint_foreign(struct endpoint *ep);
 /* Accepts until EAGAIN, whatever holds (a door that closes loses nobody). */
 void listener_drain(struct endpoint *ep);
 
+/* May another come in by EP now? If not, its service is held until then. */
+bool listener_room(struct endpoint *ep);
+
+/* Looks away from EP for good and gives its record up: the caller's. EP is a
+ * door without a socket then, to be closed. */
+int listener_part(struct endpoint *ep);
+
 /* Closes the door and frees EP. A Unix path is unlinked only if its inode is
  * the one that we bound, and UNLINK. */
 void listener_close(struct endpoint *ep, bool unlink);
@@ -71,6 +78,9 @@ void listener_close(struct endpoint *ep, bool unlink);
 int listener_give(int fd);
 /* It back, the caller's again; or -ENOENT: a door has it. */
 int listener_given(void);
+bool listener_has_given(void);
+/* It, if it is bound to NAME of A, the caller's now; else -1. */
+int listener_given_for(const struct addr *a, const struct addr_name *name);
 
 /* Descriptors by LISTEN_FDNAMES that nobody took yet. Called once, before
  * record_open, moves them to high numbers. */

@@ -34,7 +34,9 @@ void requests_room(struct requests *r);
  * allow. 0 or -errno. */
 int request_watch(struct requests *r, struct endpoint *ep);
 
-/* FD, taken, was accepted at the door EP (which is watched), from PEER. */
+/* FD, taken, was accepted at the door EP (which is watched), from PEER, or
+ * elsewhere for it, while request_takes said that there is room. */
+bool request_takes(const struct endpoint *ep);
 void request_take(struct endpoint *ep, int fd, const struct addr_name *peer);
 
 /* Takes all that has arrived at EP already, as far as there is room. */

@@ -278,6 +278,13 @@ void request_take(struct endpoint *ep, int fd, const struct addr_name *peer)
 		refuse(q, REFUSED_FULL);
 }
 
+bool request_takes(const struct endpoint *ep)
+{
+	const struct request *door = ep->request;
+
+	return door && !door->set->full;
+}
+
 void request_accept(struct endpoint *ep)
 {
 	struct requests *r = ((struct request *)ep->request)->set;

@@ -223,7 +223,7 @@ struct endpoint {
 	bool foreign;		/* another program has the socket too, and may
 				 * make it blocking */
 	bool yields;		/* reload's: it is closed when all are open, */
-	bool yielded;		/* and another was bound beside it */
+	bool yielded;		/* and another claims its name */
 	char *aside;		/* a path until it takes its place, or NULL */
 	bool wildcard;		/* bound to all: ask getsockname a connection */
 	struct timer rest;
@@ -240,6 +240,7 @@ struct door_data {
 	uint32_t adopted;
 	char path[112];		/* Unix, FIFO; fd: its name; else empty */
 	uint32_t foreign;
+	uint32_t leaving;	/* inlet/leaving's: no door any more */
 };
 
 enum service_state {
@@ -290,6 +291,7 @@ struct usher {
 	struct conf_source source;	/* where it comes from */
 	TAILQ_HEAD(services, service) services;	/* as the file has them */
 	TAILQ_HEAD(gone, service) gone;		/* removed, finishing */
+	TAILQ_HEAD(leavings, leaving) leaving;	/* inlet/leaving's own */
 	struct resolver *resolver;
 	void *trigger;		/* trigger/'s own: spool watch */
 	void *control;		/* control/'s own */

@@ -87,6 +87,7 @@ static void open_house(void)
 	log_set_level(LOG_LEVEL_ERROR);
 	TAILQ_INIT(&u.services);
 	TAILQ_INIT(&u.gone);
+	TAILQ_INIT(&u.leaving);
 	u.by_slot = calloc(slot_max(), sizeof(*u.by_slot));
 	u.on_room = on_room;
 	check(action_open(&u, u.conf) == 0, "services");

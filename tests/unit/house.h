@@ -56,6 +56,7 @@ static inline void house_open(struct house *h)
 	h->u.by_slot = xcalloc(slot_max(), sizeof(*h->u.by_slot));
 	TAILQ_INIT(&h->u.services);
 	TAILQ_INIT(&h->u.gone);
+	TAILQ_INIT(&h->u.leaving);
 	/* What the log would print is read from the tap. */
 	ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
 	log_tap(house_tap, h);
