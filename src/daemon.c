@@ -109,6 +109,7 @@ static void on_stop(void *arg, const struct signalfd_siginfo *si)
 	struct daemon *d = arg;
 	bool again = d->told_to_stop;
 
+	revive_rest();
 	if (is_restart(d, si->ssi_signo)) {
 		log_notice("SIGTERM: leaving, the keeper has all");
 		_exit(0);
@@ -160,6 +161,7 @@ static void on_hup(void *arg, const struct signalfd_siginfo *si)
 	struct service *s;
 
 	(void)si;
+	revive_rest();
 	if (!d->options->roll_on_hup) {
 		reload(d);
 		return;
@@ -256,8 +258,10 @@ static void serve(struct daemon *d)
 	} else if (d->how == BEGIN_COLD) {
 		tell_began(d);
 	}
-	if (d->conf_differs)
+	if (d->conf_differs) {
+		revive_rest();
 		reload(d);
+	}
 	r = loop_run(d->u.loop);
 	if (r < 0) {
 		log_error("the loop failed: %s", strerror(-r));
@@ -267,7 +271,7 @@ static void serve(struct daemon *d)
 
 int daemon_serve(const struct daemon_options *o)
 {
-	struct daemon d = { .options = o, .pid_fd = -1 };
+	struct daemon d = { .options = o, .reload = reload, .pid_fd = -1 };
 
 	prctl(PR_SET_NAME, "usher");
 #ifndef USHER_DEBUG

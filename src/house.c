@@ -26,6 +26,8 @@
 #include "work/output.h"
 
 #define MAX_SLOTS 16384
+#define WRONG_FILE "the file on disk is wrong; the last good configuration " \
+		   "is in force"
 
 /* ---- the configuration ---- */
 
@@ -43,6 +45,15 @@ static void open_log(const struct conf *c)
 	if (log_open(c->log) < 0)
 		log_warning("log: the journal or syslog can't be reached, "
 			    "writing to standard error");
+}
+
+static bool conf_differ(const struct conf *a, const struct conf *b)
+{
+	size_t na, nb;
+	CLEANUP(freep) char *ta = conf_dump(a, &na);
+	CLEANUP(freep) char *tb = conf_dump(b, &nb);
+
+	return na != nb || memcmp(ta, tb, na) != 0;
 }
 
 /* The file on disk; not there or wrong: 78, unless a state goes on. */
@@ -67,27 +78,82 @@ static int recall(struct daemon *d)
 	int r = begin_recall(&kept, &report);
 
 	conf_report_free(&report);
+	if (r < 0 && d->unread && load(d) == 0)
+		return 0;
 	if (r < 0) {
 		if (d->conf)
 			return 0;
 		log_error("the state's configuration can't be read either");
 		return EX_CONFIG;
 	}
-	if (!d->conf) {
-		d->u.notice = xstrdup("the file on disk is wrong; the last "
-				      "good configuration is in force");
-		log_error("%s", d->u.notice);
-		open_log(kept);
+	if (d->conf) {
+		d->conf_differs = conf_differ(d->conf, kept);
 	} else {
-		size_t a, b;
-		CLEANUP(freep) char *disk = conf_dump(d->conf, &a);
-		CLEANUP(freep) char *state = conf_dump(kept, &b);
-
-		d->conf_differs = a != b || memcmp(disk, state, a) != 0;
+		open_log(kept);
+		if (!d->unread) {
+			d->u.notice = xstrdup(WRONG_FILE);
+			log_error("%s", d->u.notice);
+		}
 	}
 	conf_unref(&d->conf);
 	d->conf = kept;
 	return 0;
+}
+
+/* ---- the file, while doors are served ---- */
+
+struct look {
+	struct daemon *d;
+	struct conf *conf;	/* in force when it began */
+	struct conf_report report;
+	bool wrong, differs;
+};
+
+/* In a thread: configurations are constants. */
+static void look_at_file(void *arg)
+{
+	struct look *k = arg;
+	struct conf *c = NULL;
+
+	k->wrong = conf_load(&k->d->options->source, &c, &k->report) < 0;
+	k->differs = !k->wrong && conf_differ(c, k->conf);
+	conf_unref(&c);
+}
+
+static void looked(void *arg)
+{
+	struct look *k = arg;
+	struct daemon *d = k->d;
+
+	if (k->conf != d->u.conf || d->u.stopping) {
+		k->wrong = k->differs = false;	/* a reload was sooner */
+	} else if (k->wrong) {
+		free(d->u.notice);
+		d->u.notice = xstrdup(WRONG_FILE);
+		log_error("%s", d->u.notice);
+		print_report(&k->report);
+		d->u.on_change(&d->u, NULL);
+	} else if (k->differs) {
+		d->reload(d);
+	}
+	conf_report_free(&k->report);
+	conf_unref(&k->conf);
+	free(k);
+}
+
+/* An upgrade goes on with what was in force, and only then looks whether the
+ * file says something else. */
+static void look_later(struct daemon *d)
+{
+	struct look *k = xcalloc(1, sizeof(*k));
+
+	k->d = d;
+	k->conf = conf_ref(d->u.conf);
+	if (offload(look_at_file, looked, k) == 0)
+		return;
+	conf_unref(&k->conf);
+	free(k);
+	log_warning("the file on disk was not looked at: no thread");
 }
 
 /* ---- opening ---- */
@@ -158,15 +224,21 @@ static int begin(struct daemon *d)
 	CLEANUP(freep) char *why = NULL;
 	const char *control = control_path(d, &own);
 	bool dead = control && begin_holder_dead(control);
+	int r = 0;
 
 	log_close();		/* its number may be one that comes */
 	d->how = begin_find(d->options->carry, dead ? control : NULL, &why);
 	if (d->conf)
 		open_log(d->conf);
+	if (d->how != BEGIN_COLD)
+		r = recall(d);
+	else if (d->unread)
+		r = load(d);
 	if (why)
 		log_error("%s", why);
-	if (d->how != BEGIN_COLD)
-		return recall(d);
+	if (d->how != BEGIN_COLD || r != 0)
+		return r;
+	d->unread = false;
 	if (!d->conf)
 		return EX_CONFIG;
 	free(TAKE(why));
@@ -284,39 +356,51 @@ static void dismiss(void *arg)
 	FAULT("taken-dismissed");
 }
 
+/* Every record is hung: the rest of what was taken over. */
+static void taken(void *arg)
+{
+	struct daemon *d = arg;
+	const struct revived *r = &d->revived;
+
+	begin_succeeded();
+	log_notice("took over in %.1f ms, all of it in %.1f: %u doors, "
+		   "%u workers, %u relays, %u other records; %u connections "
+		   "found on their way, %u of them handed on before, %u "
+		   "records dropped", (double)(d->attended - d->began) / 1000,
+		   (double)(loop_us() - d->began) / 1000, r->doors,
+		   r->workers, r->relays, r->others, r->fresh + r->sent,
+		   r->sent, r->dropped);
+	if (d->unread)
+		look_later(d);
+	d->unread = false;
+}
+
 /* Where another usher ended: nothing is accepted, read or closed until this
  * one has a keeper of its own and is the owner. */
 static int open_taken(struct daemon *d)
 {
 	struct usher *u = &d->u;
-	int64_t began = loop_us();
 
+	d->began = loop_us();
 	if (action_revive(u, d->conf) < 0 || control_begin(u) < 0)
 		return 1;
 	revive_records(u, control_adopt, &d->revived);
 	record_globals()->clean = 0;	/* bytes move from now on */
 	FAULT("revived");
 	keep(d);
-	begin_succeeded();
 	upgrade_ready(u);
 	manager_ready();
 	FAULT("taken-ready");
 	action_resume_all(u);
 	FAULT("taken-resumed");
-	record_buffers_claimed();
 	revive_strays(u, &d->revived);
+	revive_later(taken, d);
 	if (!d->conf_differs)
 		listener_inherited_close();
 	if (d->conf->pid_file)
 		write_pid_file(d, d->conf->pid_file);
 	task_set(u->loop, &d->dismiss, dismiss, NULL);
-	log_notice("took over in %.1f ms: %u doors, %u workers, %u relays, "
-		   "%u other records; %u connections found on their way, "
-		   "%u of them handed on before, %u records dropped",
-		   (double)(loop_us() - began) / 1000, d->revived.doors,
-		   d->revived.workers, d->revived.relays, d->revived.others,
-		   d->revived.fresh + d->revived.sent, d->revived.sent,
-		   d->revived.dropped);
+	d->attended = loop_us();
 	return 0;
 }
 
@@ -325,6 +409,7 @@ void house_close(struct daemon *d)
 	struct usher *u = &d->u;
 
 	if (u->loop) {
+		revive_rest();
 		action_abandon(u);	/* normally all have gone */
 		output_close_all(u);
 		if (!u->control && d->how == BEGIN_COLD)
@@ -350,7 +435,10 @@ void house_close(struct daemon *d)
 
 int house_begin(struct daemon *d)
 {
-	d->status = load(d);
+	/* Not while nobody attends the doors. */
+	d->unread = d->options->carry;
+	if (!d->unread)
+		d->status = load(d);
 	if (d->status == 0 || d->status == EX_CONFIG)
 		d->status = begin(d);
 	return d->status ? d->status : open_ground(d);

@@ -22,6 +22,10 @@ struct daemon {
 	struct conf *conf;	/* in force when it began */
 	char *control;		/* of a wrong file, where that is right */
 	bool conf_differs;	/* the file says something else: reload */
+	bool unread;		/* nobody has looked at the file yet */
+	void (*reload)(void *arg);	/* with this: daemon.c's */
+	int64_t began;		/* us: taking over */
+	int64_t attended;	/* doors were looked at */
 	enum begin_how how;
 	struct revived revived;
 	struct task dismiss;

@@ -52,6 +52,8 @@ struct loop {
 	sigset_t mask;
 	bool (*known)(void *arg, pid_t pid);
 	void *known_arg;
+	void (*strange)(void *arg, int index);
+	void *strange_arg;
 	bool reaping, stop;
 	int slot;			/* of the event being served */
 	int64_t now;
@@ -201,6 +203,12 @@ void loop_unwatch(struct loop *l, int index, int slot)
 	control(EPOLL_CTL_DEL, index, slot, 0);
 }
 
+void loop_strange(struct loop *l, void (*fn)(void *arg, int index), void *arg)
+{
+	l->strange = fn;
+	l->strange_arg = arg;
+}
+
 static void dispatch(struct loop *l, const struct epoll_event *e)
 {
 	uint32_t index = (uint32_t)e->data.u64 & INDEX_MASK;
@@ -211,6 +219,10 @@ static void dispatch(struct loop *l, const struct epoll_event *e)
 	    record_at((int)index)->serial != serial)
 		return;		/* of a record that ended in this round */
 	w = &l->watches[index];
+	if (!w->fn && l->strange)
+		TIMED(l, "strange", l->strange(l->strange_arg, (int)index));
+	if (record_at((int)index)->serial != serial)
+		return;
 	l->slot = (int)((uint32_t)e->data.u64 >> SLOT_SHIFT);
 	l->stats.events++;
 	if (w->fn)

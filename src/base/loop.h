@@ -63,6 +63,9 @@ void loop_attach_named(struct loop *l, int index, loop_fn *fn, void *arg,
 	loop_resume_named(l, index, slot, events, fn, arg, #fn)
 int loop_resume_named(struct loop *l, int index, int slot, uint32_t events,
 		      loop_fn *fn, void *arg, const char *name);
+/* FN is called before the event of a record that nobody watches or attached in
+ * this process, and may attach it. NULL ends that. */
+void loop_strange(struct loop *l, void (*fn)(void *arg, int index), void *arg);
 /* In a callback of a descriptor: its place in the record. */
 int loop_slot(const struct loop *l);
 /* The owner that INDEX was watched or attached with last. */

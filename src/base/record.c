@@ -29,6 +29,14 @@ static void finish_end(struct record *r)
 	atomic_store(&r->used, 0);
 }
 
+/* A library's are not its to close. */
+static void disown(struct record *r)
+{
+	for (int k = 0; k < RECORD_FDS; k++)
+		if (r->fd[k] >= RECORD_LOW && fcntl(r->fd[k], F_GETFD) != 0)
+			r->fd[k] = -1;
+}
+
 static void free_lists(void)
 {
 	record_st.free = xmalloc(record_st.h->records *
@@ -43,8 +51,10 @@ static void free_lists(void)
 			record_st.count++;
 			continue;
 		}
-		if (atomic_load(&r->used) == 2)
+		if (atomic_load(&r->used) == 2) {
+			disown(r);
 			finish_end(r);
+		}
 		record_st.free[record_st.nfree++] = i;
 	}
 }
@@ -141,9 +151,74 @@ int record_adopt(const char **why)
 	free_lists();
 	record_st.claimable = record_st.h->buffers_high;
 	record_st.found = record_st.h->serial;
+	record_st.clean = record_st.h->globals.clean;
 	record_st.btaken = xcalloc(record_st.claimable + 1,
 				   sizeof(*record_st.btaken));
 	return plug_roles();
+}
+
+bool record_was_clean(void)
+{
+	return record_st.clean;
+}
+
+/* Is number FD what a record may have? */
+static bool ownable(const struct record *r, int fd)
+{
+	int flags;
+
+	if (fd < RECORD_LOW)
+		return r->kind == RECORD_WATCH && fd >= ROLE_STATE;
+	flags = fcntl(fd, F_GETFD);
+	return flags >= 0 && !(flags & FD_CLOEXEC);
+}
+
+static bool newer(int a, int b)
+{
+	return (int32_t)(record_at(a)->serial - record_at(b)->serial) > 0;
+}
+
+static void disown_fd(int index, int fd)
+{
+	for (int k = 0; k < RECORD_FDS; k++)
+		if (record_at(index)->fd[k] == fd)
+			record_at(index)->fd[k] = -1;
+}
+
+static int highest_fd(void)
+{
+	int top = -1;
+
+	for (int i = -1; (i = record_next(RECORD_NONE, i)) >= 0;)
+		for (int k = 0; k < RECORD_FDS; k++)
+			if (record_at(i)->fd[k] > top)
+				top = record_at(i)->fd[k];
+	return top;
+}
+
+void record_own(void)
+{
+	/* By descriptor: one more than the index of who has it. */
+	CLEANUP(freep) int *owner = xcalloc((size_t)highest_fd() + 2,
+					    sizeof(*owner));
+
+	for (int i = -1; (i = record_next(RECORD_NONE, i)) >= 0;)
+		for (int k = 0; k < RECORD_FDS; k++) {
+			int fd = record_at(i)->fd[k];
+
+			if (fd < 0)
+				continue;
+			if (!ownable(record_at(i), fd) ||
+			    (owner[fd] && owner[fd] != i + 1 &&
+			     newer(owner[fd] - 1, i))) {
+				record_at(i)->fd[k] = -1;
+				continue;
+			}
+			if (owner[fd])
+				disown_fd(owner[fd] - 1, fd);
+			record_at(i)->fd[k] = fd;
+			owner[fd] = i + 1;
+		}
 }
 
 #define COPY_PIECE (64 * 1024)

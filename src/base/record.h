@@ -132,6 +132,18 @@ int record_open(uint32_t max, uint32_t slots);
  * records as record_check does. Returns 0, or -EINVAL and why in *WHY. */
 int record_adopt(const char **why);
 
+/* Was nothing in flight in what this process took over? An upgrade's state
+ * is so: what it says is believed. */
+bool record_was_clean(void);
+
+/*
+ * After record_adopt, where who left the state did not end in order: a record
+ * no longer names a descriptor that is not open, that has the flag close-on-
+ * exec (a library's), that stands below RECORD_LOW, or that a newer record
+ * has too (killed between its making and the other's end).
+ */
+void record_own(void);
+
 /* Looks at a mapped state of SIZE bytes, changes nothing: NULL or why not.
  * Serves the rehearsal of an upgrade, the take-over and the fuzzer. */
 const char *record_check(const void *state, size_t size);

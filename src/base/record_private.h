@@ -55,6 +55,7 @@ struct record_state {
 	bool *btaken;		/* while taking over: of those below */
 	uint32_t claimable;
 	uint32_t found;		/* the last serial of another process, or 0 */
+	bool clean;		/* and it ended its last turn */
 };
 extern struct record_state record_st;
 

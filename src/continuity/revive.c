@@ -3,21 +3,13 @@
  */
 #include "continuity/revive.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/fault.h"
-#include "base/fd.h"
-#include "base/text.h"
+#include "continuity/strays.h"
 #include "inlet/admit.h"
 #include "inlet/arrival.h"
 #include "inlet/fifo.h"
@@ -31,12 +23,6 @@
 
 /* How long what got SIGKILL may take to be gone. */
 #define KILLED_MS 1000
-
-/* Collected before anything new is opened. */
-static struct {
-	int *fd;
-	size_t n;
-} strays;
 
 /* ---- doors ---- */
 
@@ -104,7 +90,7 @@ static bool hang_door(struct service *s, int i)
 	struct addr own;
 
 	if (!memchr(d->path, 0, sizeof(d->path)) ||
-	    record_at(i)->arg > USE_TRIGGER)
+	    record_at(i)->arg > USE_TRIGGER || d->kind > ADDR_FD)
 		return false;
 	if (getsockname(record_at(i)->fd[0], &name.u.sa, &name.len) < 0)
 		name.len = 0;
@@ -118,85 +104,6 @@ static bool hang_door(struct service *s, int i)
 	listener_hang(s, i, &own);
 	addr_free(&own);
 	return true;
-}
-
-/* ---- was it handed on? ---- */
-
-/* Has another process the socket INODE open? The keepers share ours. */
-static bool held_by(const char *pid, ino_t inode)
-{
-	char path[300], link[64], want[64];
-	struct dirent *e;
-	bool found = false;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
-	snprintf(want, sizeof(want), "socket:[%lu]", (unsigned long)inode);
-	d = opendir(path);
-	while (d && !found && (e = readdir(d))) {
-		ssize_t n = readlinkat(dirfd(d), e->d_name, link,
-				       sizeof(link) - 1);
-
-		if (n < 0)
-			continue;
-		link[n] = 0;
-		found = strcmp(link, want) == 0;
-	}
-	if (d)
-		closedir(d);
-	return found;
-}
-
-static bool is_keeper(const char *pid)
-{
-	char path[64], name[32] = "";
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
-	f = fopen(path, "re");
-	if (f && !fgets(name, sizeof(name), f))
-		name[0] = 0;
-	if (f)
-		fclose(f);
-	return strncmp(name, "usher-keeper", 12) == 0;
-}
-
-static bool held_elsewhere(int fd)
-{
-	struct stat sb;
-	struct dirent *e;
-	bool found = false;
-	DIR *d = opendir("/proc");
-
-	if (fstat(fd, &sb) < 0) {
-		if (d)
-			closedir(d);
-		return false;
-	}
-	while (d && !found && (e = readdir(d))) {
-		int64_t pid;
-
-		if (text_number(e->d_name, 1, INT32_MAX, &pid) < 0 ||
-		    pid == getpid() || is_keeper(e->d_name))
-			continue;
-		found = held_by(e->d_name, sb.st_ino);
-	}
-	if (d)
-		closedir(d);
-	return found;
-}
-
-/* Did bytes go out to the client? Then somebody had it. */
-static bool was_answered(int fd)
-{
-	struct tcp_info t;
-	socklen_t len = sizeof(t);
-
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &t, &len) < 0 ||
-	    len < offsetof(struct tcp_info, tcpi_segs_out))
-		return false;
-	return t.tcpi_bytes_acked > 1 || t.tcpi_notsent_bytes > 0 ||
-	       t.tcpi_unacked > 0;
 }
 
 /* ---- records ---- */
@@ -216,7 +123,7 @@ static bool hang(struct usher *u, struct service *s, int i)
 		return trigger_adopt(s, i) == 0;
 	case RECORD_CONN:
 		if (r->arg == CONN_WAITING && arrival_was_offered(i) &&
-		    (was_answered(r->fd[0]) || held_elsewhere(r->fd[0])))
+		    stray_was_handed_on(r->fd[0]))
 			return false;
 		if (r->arg == CONN_WAITING)
 			return arrival_adopt(s, i) == 0;
@@ -285,6 +192,14 @@ static void end_trial(int i)
 		   (int)r->id);
 }
 
+static bool is_ordered(uint16_t kind)
+{
+	for (size_t k = 0; k < ARRAY_SIZE(order); k++)
+		if (order[k] == kind)
+			return true;
+	return false;
+}
+
 static void revive_one(struct usher *u, int i,
 		       int (*control)(struct usher *u, int i),
 		       struct revived *out)
@@ -317,42 +232,123 @@ static void revive_one(struct usher *u, int i,
 		record_close(i);
 }
 
-/* ---- strays ---- */
+/* ---- relays, later ---- */
 
-static bool *explained(void)
+/*
+ * Bytes wait in the kernel, so relays need not be hung before the doors are
+ * attended: each is when its first event comes, the rest some at a time in
+ * the loop. Whose service counts by source is hung at once: there a limit
+ * would let too many in meanwhile.
+ */
+#define SLICE 64
+
+static struct {
+	struct usher *u;
+	struct revived *told;
+	int (*control)(struct usher *u, int i);
+	void (*done)(void *arg);
+	void *arg;
+	struct timer turn;
+	int *list;
+	size_t n, at;
+} later;
+
+static bool can_wait(struct usher *u, int i)
 {
-	bool *mine = xcalloc(record_max(), sizeof(*mine));
+	const struct record *r = record_at(i);
+	const struct service *s = model_by_slot(u, r->service);
 
-	for (int i = -1; (i = record_next(RECORD_NONE, i)) >= 0;)
-		for (int k = 0; k < RECORD_FDS; k++) {
-			int fd = record_at(i)->fd[k];
-
-			if (fd >= 0 && fd < (int)record_max())
-				mine[fd] = true;
-		}
-	return mine;
+	return r->kind == RECORD_RELAY && s && !s->conf->max_per_source &&
+	       s->conf->rate_per_source.per_second <= 0;
 }
 
-static void collect_strays(void)
+/* Its own place, until it is counted in order. */
+static void wait_for_turn(struct usher *u, int i)
 {
-	CLEANUP(freep) bool *mine = explained();
-
-	strays.fd = xmalloc(sizeof(int) * record_max());
-	strays.n = 0;
-	for (int fd = RECORD_LOW; fd < (int)record_max(); fd++)
-		if (!mine[fd] && fcntl(fd, F_GETFD) == 0)
-			strays.fd[strays.n++] = fd;
+	admit_expect(model_by_slot(u, record_at(i)->service), 1);
+	later.list[later.n++] = i;
 }
+
+/* It may have been hung, and even ended, when its event came. */
+static void hang_late(int i)
+{
+	struct service *s;
+
+	if (atomic_load(&record_at(i)->used) != 1 || !record_is_old(i) ||
+	    record_at(i)->kind != RECORD_RELAY ||
+	    loop_arg(later.u->loop, i))
+		return;
+	s = model_by_slot(later.u, record_at(i)->service);
+	if (s)
+		admit_expect(s, -1);
+	revive_one(later.u, i, later.control, later.told);
+}
+
+static void on_strange(void *arg, int index)
+{
+	(void)arg;
+	hang_late(index);
+}
+
+static void finish(void)
+{
+	timer_cancel(later.u->loop, &later.turn);
+	loop_strange(later.u->loop, NULL, NULL);
+	free(TAKE(later.list));
+	record_buffers_claimed();
+	if (later.done)
+		later.done(later.arg);
+}
+
+static void hang_some(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < SLICE && later.at < later.n; i++)
+		hang_late(later.list[later.at++]);
+	if (later.at < later.n)
+		timer_set(later.u->loop, &later.turn, 0, hang_some, NULL);
+	else
+		finish();
+}
+
+void revive_rest(void)
+{
+	if (!later.list)
+		return;
+	while (later.at < later.n)
+		hang_late(later.list[later.at++]);
+	finish();
+}
+
+void revive_later(void (*done)(void *arg), void *arg)
+{
+	later.done = done;
+	later.arg = arg;
+	loop_strange(later.u->loop, on_strange, NULL);
+	timer_set(later.u->loop, &later.turn, 0, hang_some, NULL);
+}
+
+/* ---- all ---- */
 
 /* All that were there, in order: what is made meanwhile is not among them. */
 static int *in_order(size_t *n)
 {
 	int *list = xcalloc(record_count() + 1, sizeof(*list));
+	size_t at[RECORD_KINDS + 1] = { 0 };
 
+	for (int i = -1; (i = record_next(RECORD_NONE, i)) >= 0;)
+		if (record_at(i)->kind < RECORD_KINDS)
+			at[record_at(i)->kind]++;
 	*n = 0;
-	for (size_t k = 0; k < ARRAY_SIZE(order); k++)
-		for (int i = -1; (i = record_next(order[k], i)) >= 0;)
-			list[(*n)++] = i;
+	for (size_t k = 0; k < ARRAY_SIZE(order); k++) {
+		size_t have = at[order[k]];
+
+		at[order[k]] = *n;
+		*n += have;
+	}
+	for (int i = -1; (i = record_next(RECORD_NONE, i)) >= 0;)
+		if (is_ordered(record_at(i)->kind))
+			list[at[record_at(i)->kind]++] = i;
 	return list;
 }
 
@@ -363,73 +359,31 @@ void revive_records(struct usher *u, int (*control)(struct usher *u, int i),
 	size_t n;
 
 	*out = (struct revived){ 0 };
+	if (!record_was_clean())
+		record_own();
 	for (int i = -1; (i = record_next(RECORD_WATCH, i)) >= 0;)
 		if (record_is_old(i))
 			record_close(i);	/* each part opens its own */
-	collect_strays();
+	if (!record_was_clean())
+		strays_collect();
 	list = in_order(&n);
-	for (size_t i = 0; i < n; i++)
-		revive_one(u, list[i], control, out);
-}
-
-/* Through which door it came: its own name is the door's. */
-static struct endpoint *door_of(struct usher *u, int fd)
-{
-	struct addr_name name = { .len = sizeof(name.u) };
-	struct service *s;
-	struct endpoint *ep;
-
-	if (getsockname(fd, &name.u.sa, &name.len) < 0)
-		return NULL;
-	TAILQ_FOREACH(s, &u->services, entry)
-		TAILQ_FOREACH(ep, &s->endpoints, entry) {
-			if (ep->use == USE_TRIGGER && !ep->request)
-				continue;	/* not read: a FIFO, held */
-			if (ep->name.len == name.len &&
-			    memcmp(&ep->name.u, &name.u, name.len) == 0)
-				return ep;
-			if (ep->wildcard && name.u.sa.sa_family != AF_UNIX &&
-			    addr_port(&ep->name) == addr_port(&name))
-				return ep;
-		}
-	return NULL;
-}
-
-/* A connection that was accepted and is in no record: at the kill it was on
- * its way to its worker. It was sent (then a worker has it, or had it), or it
- * is sent now. */
-static void revive_stray(struct usher *u, int fd, struct revived *out)
-{
-	struct addr_name peer = { .len = sizeof(peer.u) };
-	struct endpoint *ep;
-
-	if (fd_check(fd, FD_WANT_STREAM_CONNECTED, NULL) < 0 ||
-	    getpeername(fd, &peer.u.sa, &peer.len) < 0 ||
-	    !(ep = door_of(u, fd))) {
-		close(fd);
-		return;
+	later.u = u;
+	later.told = out;
+	later.control = control;
+	later.list = xcalloc(n + 1, sizeof(*later.list));
+	later.n = later.at = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (can_wait(u, list[i]))
+			wait_for_turn(u, list[i]);
+		else
+			revive_one(u, list[i], control, out);
 	}
-	/* Only usher reads those, into a record. */
-	if (ep->use == USE_TRIGGER) {
-		out->fresh++;
-		request_take(ep, fd, &peer);
-		return;
-	}
-	/* Read back from a queue, or in a worker's hands. */
-	if (arrival_is_waiting(ep->service, fd_cookie(fd)) ||
-	    was_answered(fd) || held_elsewhere(fd)) {
-		out->sent++;
-		close(fd);
-		return;
-	}
-	out->fresh++;
-	arrival_take(ep->service, ep, fd, &peer);
 }
 
 void revive_strays(struct usher *u, struct revived *out)
 {
-	for (size_t i = 0; i < strays.n; i++)
-		revive_stray(u, strays.fd[i], out);
-	free(TAKE(strays.fd));
-	strays.n = 0;
+	if (record_was_clean())
+		strays_sweep(u, out);
+	else
+		strays_revive(u, out);
 }

@@ -17,12 +17,22 @@ struct revived {
 	unsigned sent;		/* found to be handed on already */
 };
 
-/* FN gets records without a service that are the control socket's. Call
- * before the services' handlers are started; revive_strays after. */
+/*
+ * Hangs what doors need; relays wait for revive_later. CONTROL gets records
+ * without a service that are the control socket's. Call before the services'
+ * handlers are started. OUT stays until all is done.
+ */
 void revive_records(struct usher *u, int (*control)(struct usher *u, int i),
 		    struct revived *out);
 
-/* Descriptors that no record explains, collected by revive_records. */
+/* Doors are looked at: relays are hung in the loop, each before its first
+ * event is served, then DONE. */
+void revive_later(void (*done)(void *arg), void *arg);
+
+/* All of them now: for who must see everything that there is. */
+void revive_rest(void);
+
+/* Descriptors that no record explains. Handlers are started. */
 void revive_strays(struct usher *u, struct revived *out);
 
 #endif

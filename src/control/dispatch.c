@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "continuity/revive.h"
 #include "control/commands.h"
 #include "control/server.h"
 
@@ -366,7 +367,8 @@ void dispatch_run(struct call *c, const struct command *cmd)
 		if (cmd->flags & COMMAND_CHANGES)
 			tell(c, cmd);
 		c->client->call = c;
-		result = cmd->handler(c);
+		revive_rest();		/* a command sees everything */
+	result = cmd->handler(c);
 	}
 	if (result == CALL_LATER)
 		close_fds(c);

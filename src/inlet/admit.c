@@ -253,6 +253,11 @@ void admit_enter(struct service *s, struct conn *c)
 	c->source = enter(s, of(s), c);
 }
 
+void admit_expect(struct service *s, int more)
+{
+	of(s)->inside += (uint32_t)more;
+}
+
 void admit_leave(struct service *s, uint32_t source)
 {
 	struct admit *a = of(s);

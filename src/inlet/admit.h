@@ -30,6 +30,10 @@ int admit_adopt(struct service *s, int record);
  * sets C->source. Never refuses. */
 void admit_enter(struct service *s, struct conn *c);
 
+/* After a take-over: MORE (or less) are in that will be counted by
+ * admit_enter later. */
+void admit_expect(struct service *s, int more);
+
 /* The connection with SOURCE has ended. */
 void admit_leave(struct service *s, uint32_t source);
 

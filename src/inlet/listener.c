@@ -168,6 +168,13 @@ static void on_acceptable(void *arg, uint32_t events)
 	}
 }
 
+static struct door_data *door(const struct endpoint *ep)
+{
+	return RECORD_AS(ep->record, struct door_data);
+}
+
+/* Its record says so last, and first that it is over: after a take-over what
+ * it says is true. */
 static void look(struct endpoint *ep)
 {
 	struct loop *l = ep->service->u->loop;
@@ -175,19 +182,29 @@ static void look(struct endpoint *ep)
 
 	if (ep->watched)
 		return;
+	if (door(ep)->watched) {
+		loop_attach(l, ep->record, on_acceptable, ep);
+		ep->watched = true;
+		return;
+	}
 	r = loop_watch(l, ep->record, 0, EPOLLIN, on_acceptable, ep);
 	if (r < 0)
 		service_log(ep->service, LOG_LEVEL_ERROR,
 			    "%s: can't be watched: %s", ep->addr.text,
 			    strerror(-r));
 	ep->watched = r == 0;
+	door(ep)->watched = ep->watched;
 }
 
 static void look_away(struct endpoint *ep)
 {
-	if (ep->watched)
-		loop_unwatch(ep->service->u->loop, ep->record, 0);
+	bool was = ep->watched || (ep->record >= 0 && door(ep)->watched);
+
 	ep->watched = false;
+	if (!was)
+		return;
+	door(ep)->watched = 0;
+	loop_unwatch(ep->service->u->loop, ep->record, 0);
 }
 
 void endpoint_update(struct endpoint *ep)

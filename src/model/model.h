@@ -239,7 +239,8 @@ struct door_data {
 	uint32_t kind;		/* enum addr_kind */
 	uint32_t adopted;
 	char path[112];		/* Unix, FIFO; fd: its name; else empty */
-	uint32_t foreign;
+	uint16_t foreign;
+	uint16_t watched;	/* epoll looks at it */
 	uint32_t leaving;	/* inlet/leaving's: no door any more */
 };
 

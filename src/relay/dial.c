@@ -99,8 +99,7 @@ static int attempt(struct relay *r)
 	record_at(r->record)->fd[1] = fd;
 	if (a->kind == ADDR_TCP && a->opt.nodelay == ADDR_UNSET)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	r->kinds = (uint8_t)((r->kinds & ((1 << SIDE_BITS) - 1)) |
-			     side_of(r->up) << SIDE_BITS);
+	relay_kind_is(r, 1, side_of(r->up));
 	result = connect(fd, &name->u.sa, name->len) == 0 ? 1 : -errno;
 	if (result == -EINPROGRESS || result == -EINTR)
 		result = 0;

@@ -124,7 +124,7 @@ int relay_recount(struct relay *r)
 	bool known[2] = { false };
 	int bad = 0;
 
-	if (record_globals()->clean)
+	if (record_was_clean())
 		return 0;
 	for (int side = 0; side < 2; side++)
 		known[side] = fd[side] >= 0 && is_tcp(r, side) &&

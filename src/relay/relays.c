@@ -21,6 +21,9 @@
 #define STARVED_MS 5
 /* Descriptors kept back for what is begun already. */
 #define ROOM       16
+/* So many that wait for their turn have it in one; the others' events come
+ * in between. */
+#define SOON_BURST 256
 /* What a pipe may hold at most. */
 #define BULK_MOST  (1u << 30)
 
@@ -61,6 +64,17 @@ static unsigned kind_of_conn(const struct conn *c)
 	return c->endpoint->addr.kind == ADDR_UNIX ? 0 : SIDE_TCP;
 }
 
+void relay_kind_is(struct relay *r, int side, unsigned kind)
+{
+	struct relay_data *d = relay_data(r);
+	unsigned mask = (1 << SIDE_BITS) - 1;
+
+	r->kinds = (uint8_t)((r->kinds & ~(mask << (side * SIDE_BITS))) |
+			     kind << (side * SIDE_BITS));
+	d->flags = (d->flags & ~(uint32_t)RELAY_KINDS) | RELAY_KNOWN |
+		   (uint32_t)r->kinds << RELAY_KINDS_SHIFT;
+}
+
 /* ---- life ---- */
 
 static struct relay *hang(struct relays *h, int record)
@@ -92,9 +106,9 @@ struct relay *relay_new(struct relays *h, struct conn *c,
 	packed_peer(&d->peer, c);
 	record_at(record)->id = c->cookie;
 	r = hang(h, record);
-	r->kinds = (uint8_t)kind_of_conn(c);
+	relay_kind_is(r, 0, kind_of_conn(c));
 	if (kind == RELAY_ECHO)
-		r->kinds |= (uint8_t)(r->kinds << SIDE_BITS);
+		relay_kind_is(r, 1, r->kinds);
 	record_at(record)->fd[0] = fd_take(&c->fd);
 	/* Only such a client can have spoken before. */
 	if (!c->endpoint || c->endpoint->addr.kind == ADDR_UNIX_PASS ||
@@ -253,21 +267,28 @@ static bool serve(struct relay *r, unsigned which)
 	return true;
 }
 
+/* Who comes on the list meanwhile has the next turn. */
 static void on_soon(void *arg)
 {
 	struct relays *h = arg;
-	struct relay_list due = TAILQ_HEAD_INITIALIZER(due);
+	const struct relay *last = TAILQ_LAST(&h->soon, relay_list);
 	struct relay *r;
+	bool more = last;
 
-	TAILQ_CONCAT(&due, &h->soon, soon);
-	while ((r = TAILQ_FIRST(&due))) {
-		unsigned which = r->todo;
+	for (int i = 0; i < SOON_BURST && more; i++) {
+		unsigned which;
 
-		TAILQ_REMOVE(&due, r, soon);
+		r = TAILQ_FIRST(&h->soon);
+		more = r != last;
+		which = r->todo;
+		TAILQ_REMOVE(&h->soon, r, soon);
 		r->todo = 0;
+		relay_data(r)->flags &= ~(uint32_t)(RELAY_TODO * 3);
 		if (r->state == RELAY_OPEN)
 			serve(r, which);
 	}
+	if (more)
+		timer_set(h->service->u->loop, &h->soon_timer, 0, on_soon, h);
 }
 
 /* A timer, not a task: the others' events come first. */
@@ -278,6 +299,7 @@ static void relay_soon(struct relay *r, int k, bool starved)
 	if (!r->todo)
 		TAILQ_INSERT_TAIL(&h->soon, r, soon);
 	r->todo |= (uint8_t)(1u << k);
+	relay_data(r)->flags |= RELAY_TODO << k;
 	if (!timer_is_set(&h->soon_timer) || !starved)
 		timer_set(h->service->u->loop, &h->soon_timer,
 			  starved ? STARVED_MS : 0, on_soon, h);
@@ -290,8 +312,10 @@ void relay_on_event(void *arg, uint32_t events)
 	const struct flow *back;
 	unsigned which = 0;
 
-	if (events & ENDING)
+	if (events & ENDING) {
 		r->ending |= (uint8_t)(1u << side);
+		relay_data(r)->flags |= RELAY_ENDING << side;
+	}
 	if (r->state != RELAY_OPEN) {
 		if (events & (EPOLLIN | ENDING))
 			r->seen |= (uint8_t)(1u << side);
@@ -452,8 +476,12 @@ void relays_changed(struct relays *h)
 
 /* ---- after a take-over ---- */
 
-static bool sane(const struct relay_data *d)
+static bool sane(const struct relay_data *d, const struct record *rec)
 {
+	bool two = rec->arg != RELAY_ECHO && d->flags & RELAY_CONNECTED;
+
+	if (rec->fd[0] < 0 || (two && rec->fd[1] < 0))
+		return false;
 	for (int k = 0; k < 2; k++) {
 		const struct flow *f = &d->flow[k];
 		uint64_t in_flight = f->rd - f->wr;
@@ -464,6 +492,8 @@ static bool sane(const struct relay_data *d)
 		    (f->start > f->wr || f->rd - f->start > RECORD_BUFFER))
 			return false;
 		if (f->buffer < 0 && in_flight > BULK_MOST)
+			return false;
+		if (f->buffer < 0 && in_flight && rec->fd[2 + 2 * k] < 0)
 			return false;
 	}
 	return true;
@@ -493,20 +523,34 @@ static void count_again(struct relay *r)
 	relay_data(r)->source = c.source;
 }
 
+/* What a clean state says need not be asked. */
+static void learn_kinds(struct relay *r)
+{
+	const struct relay_data *d = relay_data(r);
+	const int *fd = record_at(r->record)->fd;
+
+	if (record_was_clean() && d->flags & RELAY_KNOWN) {
+		r->kinds = (d->flags & RELAY_KINDS) >> RELAY_KINDS_SHIFT;
+		return;
+	}
+	relay_kind_is(r, 0, kind_of(fd[0]));
+	if (record_at(r->record)->arg == RELAY_ECHO)
+		relay_kind_is(r, 1, r->kinds);
+	else if (fd[1] >= 0)
+		relay_kind_is(r, 1, kind_of(fd[1]));
+}
+
 struct relay *relay_hang(struct relays *h, int record)
 {
 	struct relay_data *d = RECORD_AS(record, struct relay_data);
-	bool good = claim(d) && sane(d);
+	bool good = claim(d) && sane(d, record_at(record));
 	struct relay *r = hang(h, record);
 	const int *fd = record_at(record)->fd;
 
 	loop_attach(h->service->u->loop, record, relay_on_event, r);
 	count_again(r);
-	r->kinds = (uint8_t)kind_of(fd[0]);
-	if (record_at(record)->arg == RELAY_ECHO)
-		r->kinds |= (uint8_t)(r->kinds << SIDE_BITS);
+	learn_kinds(r);
 	if (h->ups && fd[1] >= 0) {
-		r->kinds |= (uint8_t)(kind_of(fd[1]) << SIDE_BITS);
 		r->up = upstream_by_id(h->ups, d->upstream);
 		if (r->up)
 			r->up->conns++;
@@ -518,12 +562,19 @@ struct relay *relay_hang(struct relays *h, int record)
 	return r;
 }
 
-/* What came while nobody looked may have been told of to who is gone. */
+/* What came while nobody looked may have been told of to who was killed: then
+ * both directions are tried. Who ended its last turn has served all that it
+ * was told of but what waited for another turn; epoll tells us the rest. */
 void relay_go_on(struct relay *r)
 {
+	bool clean = record_was_clean();
+	uint32_t flags = relay_data(r)->flags;
+
 	r->state = RELAY_OPEN;
-	r->ending = 3;
+	r->ending = clean && flags & RELAY_KNOWN ? flags / RELAY_ENDING & 3 : 3;
 	watch_idle(r);
 	for (int k = 0; k < 2; k++)
-		relay_soon(r, k, false);
+		if (!clean || !(flags & RELAY_KNOWN) ||
+		    flags & (uint32_t)RELAY_TODO << k)
+			relay_soon(r, k, false);
 }

@@ -39,6 +39,11 @@ struct flow {
 
 enum relay_flags {
 	RELAY_CONNECTED = 1,	/* both ends are there: bytes may flow */
+	RELAY_KNOWN = 2,	/* what the sides are stands in KINDS */
+	RELAY_TODO = 4,		/* and 8: direction 0, 1, soon */
+	RELAY_ENDING = 16,	/* and 32: side 0, 1 told of its end */
+	RELAY_KINDS = 15 << 16,
+	RELAY_KINDS_SHIFT = 16,
 };
 
 /* RECORD_RELAY's data; its id is the client's SO_COOKIE. */
@@ -80,7 +85,8 @@ struct relay {
 	uint8_t state;			/* enum relay_state */
 	uint8_t ending;			/* bit: this side told of its end */
 	uint8_t seen;			/* bit: this side has bytes, unread */
-	uint8_t kinds;			/* relay_side_kinds of both sides */
+	uint8_t kinds;			/* relay_side_kinds of both sides; in
+					 * the record too */
 	uint8_t todo;			/* bit: this direction, soon */
 	uint8_t little[2];		/* turns of bulk that moved little */
 };
@@ -143,6 +149,8 @@ void relay_end(struct relay *r);
 void relay_reset(struct relay *r);
 /* No upstream: the client is refused (counted, told), R ends. */
 void relay_refuse(struct relay *r);
+/* What SIDE is (relay_side_kinds). */
+void relay_kind_is(struct relay *r, int side, unsigned kind);
 /* Descriptor SIDE is watched, once and for good. 0 or -errno. */
 int relay_watch(struct relay *r, int side);
 

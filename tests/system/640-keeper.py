@@ -145,8 +145,10 @@ with Daemon(CONF % "respawn", fds=False,
         client.sendall(b"x")
         client.recv(1)
         usher.kill()
-        next_ready(usher, 30)
-        assert "only the doors are taken" in usher.log
+        wait_for(lambda: "only the doors are taken" in usher.log, 30)
+        wait_for(lambda: usher.log.count("took over in") == 1)
+        usher.read_notify()
+        usher.ended = None
         with usher.client("echo") as fresh:
             assert alive(fresh)
         assert gone(client)
