@@ -394,5 +394,6 @@ void output_close(struct service *s, int record)
 void output_close_all(struct usher *u)
 {
 	for (int i = -1; (i = record_next(RECORD_OUTPUT, i)) >= 0;)
-		finish(loop_arg(u->loop, i));
+		if (loop_arg(u->loop, i))	/* else never taken over */
+			finish(loop_arg(u->loop, i));
 }
