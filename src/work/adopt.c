@@ -13,6 +13,8 @@
 
 int pool_found(struct pool *p, int index)
 {
+	if (record_at(index)->kind == RECORD_RELAY)
+		return -EINVAL;		/* no pool has any */
 	p->found = xrealloc(p->found, (p->nfound + 1) * sizeof(*p->found));
 	p->found[p->nfound++] = index;
 	return 0;
