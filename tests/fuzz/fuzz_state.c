@@ -323,6 +323,7 @@ static void open_house(void)
 	check(loop_open(&u.loop, false) == 0, "loop");
 	TAILQ_INIT(&u.services);
 	TAILQ_INIT(&u.gone);
+	TAILQ_INIT(&u.leaving);
 	u.by_slot = xcalloc(slot_max(), sizeof(struct service *));
 	u.on_room = on_room;
 	u.on_gone = action_gone;
