@@ -8,6 +8,7 @@ import time
 from continuity_lib import killed
 from harness import Daemon, children, process_state, receive_all, wait_for
 
+parallel = True
 timeout = 120
 
 CONF = """
