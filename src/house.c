@@ -104,6 +104,7 @@ static int recall(struct daemon *d)
 
 struct look {
 	struct daemon *d;
+	struct conf_source source;	/* own: the daemon may end sooner */
 	struct conf *conf;	/* in force when it began */
 	struct conf_report report;
 	bool wrong, differs;
@@ -115,7 +116,7 @@ static void look_at_file(void *arg)
 	struct look *k = arg;
 	struct conf *c = NULL;
 
-	k->wrong = conf_load(&k->d->options->source, &c, &k->report) < 0;
+	k->wrong = conf_load(&k->source, &c, &k->report) < 0;
 	k->differs = !k->wrong && conf_differ(c, k->conf);
 	conf_unref(&c);
 }
@@ -148,6 +149,7 @@ static void look_later(struct daemon *d)
 	struct look *k = xcalloc(1, sizeof(*k));
 
 	k->d = d;
+	k->source = d->options->source;
 	k->conf = conf_ref(d->u.conf);
 	if (offload(look_at_file, looked, k) == 0)
 		return;
