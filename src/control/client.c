@@ -115,8 +115,12 @@ static enum waits waits_for(const struct client *cl)
 {
 	if (cl->unread > 0)
 		return WAITS_READ;
-	if (cl->call || cl->dead)
+	/* Descriptors that wait behind a call may hold its very connection,
+	 * whose end would never be seen. */
+	if (cl->dead || (cl->call && cl->in.nfds == 0))
 		return WAITS_NOTHING;
+	if (cl->call)
+		return WAITS_NEXT;
 	if (intake_half(&cl->in))
 		return WAITS_HALF;
 	return cl->waits == WAITS_FIRST ? WAITS_FIRST : WAITS_NEXT;

@@ -119,6 +119,19 @@ static void read_all(int fd)
 		fd_message_drop(&m);
 }
 
+/* A connected socket to be given away. Not the client's own: its end would be
+ * seen only when patience with what holds it is over. */
+static int given = -1;
+
+static void give(void)
+{
+	int pair[2];
+
+	check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0,
+	      "socketpair");
+	given = pair[0];
+}
+
 /* Sends in pieces, the first of each kind with descriptors. */
 static void send_pieces(int fd, const uint8_t *data, size_t size,
 			size_t piece, int nfds)
@@ -126,7 +139,7 @@ static void send_pieces(int fd, const uint8_t *data, size_t size,
 	int fds[FD_BATCH];
 
 	for (int i = 0; i < nfds; i++)
-		fds[i] = i % 3 ? STDERR_FILENO : fd;
+		fds[i] = i % 3 ? STDERR_FILENO : given;
 	for (size_t at = 0; at < size;) {
 		size_t n = size - at < piece ? size - at : piece;
 		ssize_t sent = fd_send(fd, data + at, n, fds, nfds, 0);
@@ -151,6 +164,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	c = u.control;
 	/* Each time anew: libFuzzer opens some of its own between inputs. */
+	if (given < 0)
+		give();
 	lowest = next_number();
 	fd = connect_control();
 	check(!TAILQ_EMPTY(&c->clients), "client");
