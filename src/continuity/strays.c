@@ -97,12 +97,25 @@ static bool held_elsewhere(int fd)
 	return found;
 }
 
+/* A Unix socket counts nothing: what lies unread, or an end that was said,
+ * tells. An answer that was read and closed does not (usher(8), CAVEATS). */
+static bool was_answered_unix(int fd)
+{
+	return fd_outq(fd) > 0 ||
+	       (send(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+		errno == EPIPE);
+}
+
 /* Did bytes go out to the client? Then somebody had it. */
 static bool was_answered(int fd)
 {
 	struct tcp_info t;
-	socklen_t len = sizeof(t);
+	socklen_t len = sizeof(t), size = sizeof(int);
+	int domain = 0;
 
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
+	    domain == AF_UNIX)
+		return was_answered_unix(fd);
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &t, &len) < 0 ||
 	    len < offsetof(struct tcp_info, tcpi_segs_out))
 		return false;

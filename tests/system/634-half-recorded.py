@@ -42,6 +42,13 @@ settle = 0
 respawn_delay = 10ms
 exec = /usr/bin/python3 @TESTS@/pass_worker.py reports
 
+[service hello]
+listen = unix:@DIR@/hello
+handoff = pass
+workers = 2
+settle = 0
+exec = /usr/bin/python3 @TESTS@/pass_worker.py hello
+
 [service job]
 trigger = unix:@DIR@/job
 trigger_ack = yes
@@ -93,6 +100,14 @@ def triggered(usher):
     wait_for(lambda: lines(f"{usher.dir}/ran") == ["word"])
 
 
+def handed(usher):
+    """Unread or in a worker's hands: it is not handed on again."""
+    with usher.client("hello") as client:
+        next_ready(usher)
+        text = receive_all(client)
+        assert text.count(b"\n") == 1, text
+
+
 def worker(usher):
     """The one that was being started is looked after: killed, it is
     replaced."""
@@ -124,5 +139,6 @@ if not is_debug():
     skip("fault points are in builds with --enable-debug")
 for each in (("client-recorded", control), ("spawn-recorded", spawned),
              ("relay-recorded", echoed), ("relay-recorded", relayed),
-             ("trigger-accepted", triggered), ("worker-recorded@2", worker)):
+             ("trigger-accepted", triggered), ("pass-handed", handed),
+             ("worker-recorded@4", worker)):
     one(*each)
