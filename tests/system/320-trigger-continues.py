@@ -3,13 +3,10 @@ requests, nor what runs; after every trigger a run begins."""
 import os
 import signal
 import time
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "system"))
 from harness import Daemon, receive_all, wait_for
 from trigger_lib import lines, put
 
-group = "soak"
 timeout = 120
 
 CONF = """
