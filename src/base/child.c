@@ -10,12 +10,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -45,7 +42,9 @@ struct kernel_sigaction {
 struct start {
 	const struct child_spec *spec;
 	struct child_fd *fds;		/* a copy, sorted by from */
-	int nfds, top;
+	int nfds;
+	int top;			/* the highest named */
+	int above;			/* the first above all targets */
 	struct child_error err;
 };
 
@@ -95,41 +94,52 @@ NO_SANITIZE static void default_signals(void)
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, 8);
 }
 
-/*
- * Takes a table of its own that ends with the highest number named, closes
- * what lies between the named ones (the table may have been full), moves
- * them up out of the targets' way and then to where they belong.
- */
-NO_SANITIZE static int arrange_fds(struct start *s)
+/* Where nothing is named that is itself a target, or below one: each goes
+ * where it belongs, and all else at exec. */
+NO_SANITIZE static bool is_direct(const struct start *s)
 {
-	int at = 0, above = 3, null = -1;
-	bool have[3] = { false, false, false };
+	bool std[3] = { false, false, false };
 
-	if (syscall(SYS_close_range, s->top + 1, ~0u, CLOSE_RANGE_UNSHARE) < 0)
-		return failed(s, "close_range", errno);
+	for (int i = 0; i < s->nfds; i++) {
+		if (s->fds[i].from < s->above)
+			return false;
+		if (s->fds[i].to < 3)
+			std[s->fds[i].to] = true;
+	}
+	return std[0] && std[1] && std[2];
+}
+
+/*
+ * Closes what lies between the named ones (the table may have been full) and
+ * moves them up out of the targets' way.
+ */
+NO_SANITIZE static int make_way(struct start *s)
+{
+	int at = 0;
+
 	for (int i = 0; i < s->nfds; i++) {
 		if (s->fds[i].from > at)
 			syscall(SYS_close_range, at, s->fds[i].from - 1, 0);
 		at = s->fds[i].from + 1;
-		if (s->fds[i].to >= above)
-			above = s->fds[i].to + 1;
 	}
 	if (s->nfds == 0)
 		syscall(SYS_close_range, 0, s->top, 0);
 	for (int i = 0; i < s->nfds; i++) {
 		int fd = (int)syscall(SYS_fcntl, s->fds[i].from,
-				      F_DUPFD_CLOEXEC, above);
+				      F_DUPFD_CLOEXEC, s->above);
 
 		if (fd < 0)
 			return failed(s, "dup", errno);
 		s->fds[i].from = fd;
 	}
-	for (int i = 0; i < s->nfds; i++) {
-		if (syscall(SYS_dup3, s->fds[i].from, s->fds[i].to, 0) < 0)
-			return failed(s, "dup", errno);
-		if (s->fds[i].to < 3)
-			have[s->fds[i].to] = true;
-	}
+	return 0;
+}
+
+/* 0, 1 and 2 that nobody named. */
+NO_SANITIZE static int fill_null(struct start *s, const bool have[3])
+{
+	int null = -1;
+
 	for (int fd = 0; fd < 3; fd++) {
 		if (have[fd])
 			continue;
@@ -148,16 +158,32 @@ NO_SANITIZE static int arrange_fds(struct start *s)
 	return 0;
 }
 
+/*
+ * Takes a table of its own that ends with the highest number named, and moves
+ * the named ones to where they belong.
+ */
+NO_SANITIZE static int arrange_fds(struct start *s)
+{
+	bool have[3] = { false, false, false };
+
+	if (syscall(SYS_close_range, s->top + 1, ~0u, CLOSE_RANGE_UNSHARE) < 0)
+		return failed(s, "close_range", errno);
+	if (!is_direct(s) && make_way(s) < 0)
+		return -1;
+	for (int i = 0; i < s->nfds; i++) {
+		if (syscall(SYS_dup3, s->fds[i].from, s->fds[i].to, 0) < 0)
+			return failed(s, "dup", errno);
+		if (s->fds[i].to < 3)
+			have[s->fds[i].to] = true;
+	}
+	return fill_null(s, have);
+}
+
 /* Descriptors that are no target have close-on-exec, or are what lay between
  * the named ones and the targets: they go here. */
 NO_SANITIZE static void close_rest(const struct start *s)
 {
-	int top = 2;
-
-	for (int i = 0; i < s->nfds; i++)
-		if (s->fds[i].to > top)
-			top = s->fds[i].to;
-	for (int fd = 3; fd <= top; fd++) {
+	for (int fd = 3; fd < s->above; fd++) {
 		bool named = false;
 
 		for (int i = 0; i < s->nfds; i++)
@@ -165,7 +191,7 @@ NO_SANITIZE static void close_rest(const struct start *s)
 		if (!named)
 			syscall(SYS_close, fd);
 	}
-	syscall(SYS_close_range, top + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+	syscall(SYS_close_range, s->above, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
 NO_SANITIZE static int write_oom(int value)
@@ -393,6 +419,10 @@ pid_t child_start(const struct child_spec *spec, int *pidfd,
 	s.top = spec->nfds ? fds[spec->nfds - 1].from : 2;
 	if (s.top < 2)
 		s.top = 2;
+	s.above = 3;
+	for (int i = 0; i < s.nfds; i++)
+		if (fds[i].to >= s.above)
+			s.above = fds[i].to + 1;
 	look_at_signals();
 	if (get_stack(err) < 0)
 		return -err->error;
@@ -408,67 +438,4 @@ pid_t child_start(const struct child_spec *spec, int *pidfd,
 		return -s.err.error;
 	*pidfd = raise_pidfd(fd);
 	return pid;
-}
-
-/* ---- how it ended ---- */
-
-/* linux/pidfd.h has these from 6.15 on; Debian 12's has not. */
-struct pidfd_info_exit {
-	uint64_t mask, cgroup;
-	uint32_t pid, tgid, ppid, ids[8];
-	int32_t exit_code;
-};
-#define PIDFD_EXIT     (1u << 3)
-#define PIDFD_GET_EXIT _IOWR(0xFF, 11, struct pidfd_info_exit)
-
-/* Not our child: an earlier process started it. */
-static int reap_strange(int pidfd, struct child_exit *out)
-{
-	struct pidfd_info_exit info = { .mask = PIDFD_EXIT };
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-
-	if (poll(&p, 1, 0) < 1)
-		return 0;
-	if (ioctl(pidfd, PIDFD_GET_EXIT, &info) < 0 ||
-	    !(info.mask & PIDFD_EXIT))
-		return 1;
-	out->known = true;
-	out->signaled = WIFSIGNALED(info.exit_code);
-	out->status = out->signaled ? WTERMSIG(info.exit_code)
-				    : WEXITSTATUS(info.exit_code);
-	return 1;
-}
-
-int child_reap(int pidfd, struct child_exit *out)
-{
-	siginfo_t si = { 0 };
-
-	*out = (struct child_exit){ 0 };
-	if (syscall(SYS_waitid, P_PIDFD, pidfd, &si, WEXITED | WNOHANG,
-		    &out->usage) < 0)
-		return errno == ECHILD ? reap_strange(pidfd, out) : -errno;
-	if (si.si_pid == 0)
-		return 0;
-	out->known = true;
-	out->signaled = si.si_code != CLD_EXITED;
-	out->status = si.si_status;
-	return 1;
-}
-
-const char *child_exit_text(const struct child_exit *e, char *buf, size_t len)
-{
-	if (!e->known)
-		snprintf(buf, len, "ended, its status is unknown");
-	else if (e->signaled)
-		snprintf(buf, len, "was killed by signal %d (SIG%s)",
-			 e->status, sigabbrev_np(e->status) ?: "?");
-	else
-		snprintf(buf, len, "exited with status %d", e->status);
-	return buf;
-}
-
-int child_kill(int pidfd, int signo)
-{
-	return syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) < 0
-		? -errno : 0;
 }

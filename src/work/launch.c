@@ -44,6 +44,11 @@ void launch_env(struct launch *l, const char *fmt, ...)
 	put(l, word);
 }
 
+void launch_word(struct launch *l, const char *word)
+{
+	put(l, xstrdup(word));
+}
+
 void launch_pid_env(struct launch *l, const char *name)
 {
 	launch_env(l, "%s=" PID_ROOM, name);

@@ -28,6 +28,7 @@ int launch_begin(struct launch *l, struct service *s,
 		 const struct conf_service *conf, uint32_t generation,
 		 char **why);
 void launch_env(struct launch *l, const char *fmt, ...) PRINTF(2, 3);
+void launch_word(struct launch *l, const char *word);
 /* LISTEN_PID=<the child's own> and the like. Once. */
 void launch_pid_env(struct launch *l, const char *name);
 void launch_fd(struct launch *l, int from, int to);

@@ -230,7 +230,7 @@ static void begin_output(struct launch *l, bool with_stdout, int fd)
 
 static void add_word(void *arg, const char *w)
 {
-	launch_env(arg, "%s", w);
+	launch_word(arg, w);
 }
 
 /* Starts what L holds as a process with DATA. 0 or -errno with *WHY. */
