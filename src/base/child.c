@@ -12,6 +12,8 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -55,6 +57,7 @@ static struct {
 	char *stack;
 	bool ignored[_NSIG];
 	bool looked;
+	bool oom_stays;
 } ch;
 
 int64_t child_blocked_us(void)
@@ -302,7 +305,7 @@ NO_SANITIZE static int child_main(void *arg)
 	    check(s, "nice", syscall(SYS_setpriority, PRIO_PROCESS, 0,
 				     c->nice)) < 0)
 		goto fail;
-	if (c->oom_score_adjust != CHILD_OOM_KEEP &&
+	if (c->oom_score_adjust > CHILD_OOM_KEEP &&
 	    check(s, "oom_score_adj", write_oom(c->oom_score_adjust)) < 0)
 		goto fail;
 	if (set_limits(s) < 0)
@@ -378,6 +381,42 @@ static int raise_pidfd(int fd)
 	return up;
 }
 
+/*
+ * A child gets our value as it is at the clone, so ours stands higher for that
+ * moment: cheaper than a file of each child's own. Going back to where we were
+ * is always allowed. The descriptor, or -1: it can't be done here (no /proc,
+ * or not ours since the process is not dumpable and not root's).
+ */
+static int raise_oom(int *own)
+{
+	char text[16];
+	int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	int higher;
+
+	if (n <= 0) {
+		fd_closep(&fd);
+		return -1;
+	}
+	text[n] = 0;
+	*own = atoi(text);
+	higher = *own + CHILD_OOM_STEP < 1000 ? *own + CHILD_OOM_STEP : 1000;
+	n = snprintf(text, sizeof(text), "%d", higher);
+	if (pwrite(fd, text, (size_t)n, 0) < 0)
+		fd_closep(&fd);
+	return fd;
+}
+
+static void lower_oom(int fd, int own)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%d", own);
+
+	if (pwrite(fd, text, (size_t)n, 0) < 0)
+		ch.oom_stays = true;	/* never again higher */
+	close(fd);
+}
+
 static pid_t start(struct start *s, int *pidfd)
 {
 	int flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD |
@@ -385,13 +424,18 @@ static pid_t start(struct start *s, int *pidfd)
 	int64_t began = loop_us();
 	sigset_t all, old;
 	pid_t pid;
+	int own = 0, oom = -1;
 
+	if (s->spec->oom_score_adjust == CHILD_OOM_ABOVE && !ch.oom_stays)
+		oom = raise_oom(&own);
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	pid = clone(child_main, ch.stack + STACK_SIZE, flags, s, pidfd);
 	if (pid < 0)
 		s->err = (struct child_error){ "fork", errno };
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (oom >= 0)
+		lower_oom(oom, own);
 	ch.blocked_us += loop_us() - began;
 #ifdef USHER_DEBUG
 	/* A child that changed its user took this away from our memory. */

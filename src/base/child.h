@@ -62,13 +62,17 @@ struct child_spec {
 	const char *directory;	/* after the chroot, or NULL */
 	int umask;		/* -1: as ours */
 	int nice;		/* added; 0: as ours */
-	int oom_score_adjust;	/* CHILD_OOM_KEEP: as ours */
+	int oom_score_adjust;	/* or one of the two below */
 	const struct child_limit *limits;
 	int nlimits;
 	bool session;		/* setsid: own session, no terminal */
 };
 
-#define CHILD_OOM_KEEP (-10000)
+#define CHILD_OOM_KEEP	(-10000)	/* as ours */
+/* Above ours by a step (1000 at most) where that can be done: when memory ends
+ * the kernel takes a worker before its manager. */
+#define CHILD_OOM_ABOVE (-10001)
+#define CHILD_OOM_STEP	100
 
 struct child_error {
 	const char *step;	/* "exec", "chroot" ...: static text */

@@ -190,7 +190,7 @@ struct conf_service {
 	struct child_user who;
 	char *directory, *root;
 	int64_t umask;			/* -1: as usher's */
-	int64_t nice, oom_score_adjust;	/* CHILD_OOM_KEEP: as usher's */
+	int64_t nice, oom_score_adjust;	/* CHILD_OOM_ABOVE */
 	struct conf_limit limits[CONF_LIMITS];
 	bool no_new_privileges;
 	/* pass_environment: beside PATH, LANG and TZ. */

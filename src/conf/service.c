@@ -376,7 +376,7 @@ void service_maker_open(struct service_maker *m, struct load *l)
 		free(why);	/* a wrong preset fails its test */
 	}
 	p->umask = -1;
-	p->oom_score_adjust = CHILD_OOM_KEEP;
+	p->oom_score_adjust = CHILD_OOM_ABOVE;
 }
 
 void service_maker_close(struct service_maker *m)

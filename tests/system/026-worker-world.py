@@ -1,6 +1,6 @@
 """What a process that usher starts finds: no descriptor but those named, an
 environment from a white list, default signals, its own session, no terminal;
-and the rights of its user, with no way back."""
+the rights of its user, with no way back; and it goes first when memory ends."""
 import json
 import os
 import pwd
@@ -34,6 +34,7 @@ answer = {
     "ids": [os.getresuid(), os.getresgid(), os.getgroups()],
     "new_privs": int(status["NoNewPrivs"]),
     "stuck": cannot(os.setuid, 0) and cannot(os.setgid, 0),
+    "oom": int(open("/proc/self/oom_score_adj").read()),
     "cwd": os.getcwd(), "umask": os.umask(0),
 }
 data = json.dumps(answer).encode()
@@ -69,6 +70,7 @@ output = connection
 listen = tcp:127.0.0.1:@PORT:systemd@
 exec = /usr/bin/python3 -I @DIR@/look.py 3
 protocol = systemd
+oom_score_adjust = 321
 
 [service pass]
 listen = unix:@DIR@/pass
@@ -107,6 +109,11 @@ def ask(service):
     return answer, peer
 
 
+def oom_of(pid):
+    with open(f"/proc/{pid}/oom_score_adj", encoding="ascii") as file:
+        return int(file.read())
+
+
 # Numbers that a careless start would hand on.
 junk = [os.open("/dev/null", os.O_RDONLY) for _ in range(20)]
 for fd in junk:
@@ -137,6 +144,12 @@ with usher:
         assert (found["blocked"], found["ignored"] & ~pythons) == (0, 0), found
         assert found["sid"] == found["pid"], (name, found)
         assert not found["terminal"], name
+        # When memory ends a worker goes first.
+        if AS_ROOT:
+            mine = oom_of(os.getpid())
+            assert oom_of(usher.pid) == mine
+            assert found["oom"] == (321 if name == "systemd"
+                                    else min(mine + 100, 1000)), found["oom"]
         if name == "inetd":
             assert env["GIVEN"] == "two words" and env["WANTED"] == "yes", env
             assert env["TCPREMOTEPORT"] == str(peer[1]), (env, peer)
