@@ -131,6 +131,28 @@ def accept(lab):
     return tables
 
 
+def limiter(lab):
+    """How near `rate` is to what is configured, when many more would come."""
+    t = Table("rate: what is let in, TCP, one CPU",
+              ["configured", "let in a second", "beside what is configured",
+               "errors"], "16 clients connect without pause; burst= is what "
+              "10 ms bring: timers have milliseconds.")
+    for n in (100, 1000, 5000):
+        a = lab.address("tcp")
+        start = ours(lab, a, builtin="agent b", rate=f"{n}/s burst={n // 100}")
+        got, failed = rounds(lab, {"usher": start},
+                             connections(lab, a, "-x", 0))
+        t.missing += [f"{n}/s: {why}" for why in failed.values()]
+        beside = [r["rate"] / n for r in got.get("usher", [])]
+        if beside:
+            t.row(f"{n}/s", median([r["rate"] for r in got["usher"]]),
+                  spread(beside), errors(got, "usher"))
+        t.bar(f"rate, {n}/s: away from what is configured",
+              abs(median(beside) - 1) if beside else None, 0.02)
+        no_errors(t, got, "usher", f"rate, {n}/s")
+    return [t]
+
+
 def hand_off(lab, batch):
     """pass, one at a time or many in a message."""
     tables = []
