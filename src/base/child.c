@@ -383,8 +383,8 @@ static int raise_pidfd(int fd)
 
 /*
  * A child gets our value as it is at the clone, so ours stands higher for that
- * moment: cheaper than a file of each child's own. Going back to where we were
- * is always allowed. The descriptor, or -1: it can't be done here (no /proc,
+ * moment, and no child opens a file of its own. Going back to where we were is
+ * always allowed. The descriptor, or -1: it can't be done here (no /proc,
  * or not ours since the process is not dumpable and not root's).
  */
 static int raise_oom(int *own)
