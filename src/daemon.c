@@ -80,7 +80,7 @@ static void on_conf(struct usher *u)
 {
 	log_set_level(record_globals()->log_level ?: u->conf->log_level);
 	free(TAKE(u->notice));
-	begin_remember(u->conf);
+	begin_remember(u);
 	tell_status(u);
 	follow_control(u);
 }

@@ -345,7 +345,7 @@ static int open_cold(struct daemon *d)
 		log_error("no door could be opened");
 		return 1;
 	}
-	begin_remember(d->conf);
+	begin_remember(u);
 	keep(d);
 	return open_control(d);
 }
@@ -377,6 +377,17 @@ static void taken(void *arg)
 	d->unread = false;
 }
 
+/* Services that the file no longer has, and that finish what they have. */
+static void revive_leaving(struct usher *u)
+{
+	struct conf *c;
+
+	for (unsigned i = 0; begin_recall_leaving(i, &c) == 0; i++) {
+		action_revive_leaving(u, c);
+		conf_unref(&c);
+	}
+}
+
 /* Where another usher ended: nothing is accepted, read or closed until this
  * one has a keeper of its own and is the owner. */
 static int open_taken(struct daemon *d)
@@ -386,6 +397,7 @@ static int open_taken(struct daemon *d)
 	d->began = loop_us();
 	if (action_revive(u, d->conf) < 0 || control_begin(u) < 0)
 		return 1;
+	revive_leaving(u);
 	revive_records(u, control_adopt, &d->revived);
 	record_globals()->clean = 0;	/* bytes move from now on */
 	FAULT("revived");

@@ -21,6 +21,9 @@ int action_open(struct usher *u, struct conf *c);
  * (continuity/revive), then action_resume_all opens what is missing, starts
  * handlers and triggers, and looks at the doors. */
 int action_revive(struct usher *u, struct conf *c);
+/* Those services of C, an earlier file, that were finishing what they had;
+ * action_resume_all lets them go on with it. */
+void action_revive_leaving(struct usher *u, struct conf *c);
 void action_resume_all(struct usher *u);
 
 /* Reads the file anew (U->conf's path), plans, prepares, commits, retires.

@@ -29,6 +29,8 @@
 #define TRIES 3
 #define LEAVE_MS 1000
 #define CONF_TEXT "configuration"
+#define LEAVING_TEXT "leaving"
+#define LEAVING_MOST 4
 
 static int table_size(void)
 {
@@ -190,23 +192,78 @@ void begin_succeeded(void)
 	record_globals()->takeovers = 0;
 }
 
-void begin_remember(const struct conf *c)
+static const char *leaving_name(unsigned which, char *buf, size_t len)
+{
+	snprintf(buf, len, LEAVING_TEXT " %u", which);
+	return buf;
+}
+
+static int remember(const char *name, const struct conf *c)
 {
 	size_t len;
 	CLEANUP(freep) char *text = conf_dump(c, &len);
 
-	if (record_text_set(CONF_TEXT, text, len) < 0)
-		log_warning("the configuration is too large to be kept; a "
-			    "wrong file on disk would stop the next usher");
+	return record_text_set(name, text, len);
 }
 
-int begin_recall(struct conf **out, struct conf_report *report)
+/* Those who finish have the file that named them last, most of them the same
+ * one. */
+static void remember_leaving(const struct usher *u)
+{
+	const struct conf *known[LEAVING_MOST];
+	const struct service *s;
+	unsigned n = 0, i;
+	char name[32];
+
+	TAILQ_FOREACH(s, &u->gone, entry) {
+		for (i = 0; i < n && known[i] != s->owner; i++)
+			;
+		if (i < n)
+			continue;
+		if (n == LEAVING_MOST ||
+		    remember(leaving_name(n, name, sizeof(name)), s->owner) < 0)
+			log_warning("service %s is removed and has connections "
+				    "yet; an upgrade now would not keep them",
+				    s->name);
+		else
+			known[n++] = s->owner;
+	}
+	for (; n < LEAVING_MOST; n++)
+		record_text_set(leaving_name(n, name, sizeof(name)), NULL, 0);
+}
+
+void begin_remember(const struct usher *u)
+{
+	if (remember(CONF_TEXT, u->conf) < 0)
+		log_warning("the configuration is too large to be kept; a "
+			    "wrong file on disk would stop the next usher");
+	remember_leaving(u);
+}
+
+static int recall(const char *name, struct conf **out,
+		  struct conf_report *report)
 {
 	struct conf_source src = { .path = "the last good configuration",
 				   .resolve = true };
 
-	src.text = record_text(CONF_TEXT, &src.len);
+	src.text = record_text(name, &src.len);
 	if (!src.text)
 		return -ENOENT;
 	return conf_load(&src, out, report);
+}
+
+int begin_recall(struct conf **out, struct conf_report *report)
+{
+	return recall(CONF_TEXT, out, report);
+}
+
+int begin_recall_leaving(unsigned which, struct conf **out)
+{
+	struct conf_report report = { 0 };
+	char name[32];
+	int r;
+
+	r = recall(leaving_name(which, name, sizeof(name)), out, &report);
+	conf_report_free(&report);
+	return r;
 }

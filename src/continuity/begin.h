@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "conf/conf.h"
+#include "model/model.h"
 
 enum begin_how {
 	BEGIN_COLD,	/* no state: begin anew */
@@ -30,9 +30,12 @@ bool begin_holder_dead(const char *control);
 /* This process serves: it was no failed take-over. */
 void begin_succeeded(void);
 
-/* The configuration in force goes into the state. */
-void begin_remember(const struct conf *c);
+/* The configuration in force goes into the state, and those of services that
+ * are removed and finish what they have. */
+void begin_remember(const struct usher *u);
 /* And out of it: 0 or -errno, *OUT. NOTES may be NULL. */
 int begin_recall(struct conf **out, struct conf_report *report);
+/* The WHICHth one of those that finish, from 0; -ENOENT: there is none. */
+int begin_recall_leaving(unsigned which, struct conf **out);
 
 #endif

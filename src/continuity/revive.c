@@ -258,7 +258,9 @@ static bool can_wait(struct usher *u, int i)
 	const struct record *r = record_at(i);
 	const struct service *s = model_by_slot(u, r->service);
 
-	return r->kind == RECORD_RELAY && s && !s->conf->max_per_source &&
+	/* Who leaves does so when it has none. */
+	return r->kind == RECORD_RELAY && s && !s->gone &&
+	       !s->conf->max_per_source &&
 	       s->conf->rate_per_source.per_second <= 0;
 }
 
