@@ -80,14 +80,19 @@ static bool passing(int error)
 	       error == -EOPNOTSUPP || error == -ENETUNREACH;
 }
 
+void listener_unblock(const struct endpoint *ep)
+{
+	if (ep->foreign || ep->addr.kind == ADDR_FD)
+		fd_nonblock(record_at(ep->record)->fd[0], true);
+}
+
 /* As listener_accept, but says what went wrong (-errno). */
 static int accept_fd(struct endpoint *ep, struct addr_name *peer)
 {
 	int fd = record_at(ep->record)->fd[0];
 
 	peer->len = sizeof(peer->u);
-	if (ep->foreign)
-		fd_nonblock(fd, true);
+	listener_unblock(ep);
 	fd = accept4(fd, &peer->u.sa, &peer->len, SOCK_NONBLOCK);
 	if (fd < 0)
 		return -errno;

@@ -55,6 +55,12 @@ void listener_rest(struct endpoint *ep, int error);
  * is the socket's, not ours alone, so it is set again before each accept. */
 void endpoint_foreign(struct endpoint *ep);
 
+/* Before EP's socket is read by something that would wait: not blocking, if
+ * others can have made it so. A service manager does for what its socket units
+ * own, at each start (systemd.exec(5), NonBlocking=): also when the next usher
+ * has it from the keeper. */
+void listener_unblock(const struct endpoint *ep);
+
 /* Accepts until EAGAIN, whatever holds (a door that closes loses nobody). */
 void listener_drain(struct endpoint *ep);
 

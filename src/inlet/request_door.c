@@ -170,6 +170,7 @@ static void read_burst(struct request *q, int most)
 {
 	int r = 1;
 
+	listener_unblock(q->ep);
 	for (int i = 0; r == 1 && i < most; i++)
 		r = read_fifo(q);
 }
