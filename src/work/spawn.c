@@ -1,9 +1,12 @@
 /*
  * spawn - a process for each arrival; see spawn.h.
  *
- * A process is a RECORD_WORKER; for a connection its data say whose it was,
- * so that its end can be told after a take-over too. Nothing of the
- * connection stays here.
+ * This is the handler: what a process is started for, when there is room for
+ * one, what is shown of them, and taking them over. A process is a
+ * RECORD_WORKER; for a connection its data say whose it was, so that its end
+ * can be told after a take-over too. Nothing of the connection stays here.
+ *
+ * How a process starts and what its end means is work/spawn_process's.
  */
 #include "work/spawn.h"
 
@@ -12,198 +15,18 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/fault.h"
 #include "base/fd.h"
 #include "inlet/admit.h"
 #include "inlet/arrival.h"
 #include "inlet/listener.h"
-#include "inlet/packed.h"
-#include "model/run.h"
 #include "work/endings.h"
-#include "work/launch.h"
 #include "work/output.h"
+#include "work/spawn_private.h"
 
 #define RETRY_MS 250	/* out of processes: look again so soon */
 #define CALM_MS  10000	/* without a shortage: it is over */
 
-/* RECORD_WORKER's data under spawn. */
-struct spawn_data {
-	uint64_t cookie;
-	int64_t accepted_us;
-	uint32_t source;	/* of this process's; counted anew elsewhere */
-	uint32_t is_run;
-	struct packed peer;
-};
-
-struct process {
-	TAILQ_ENTRY(process) entry;
-	struct service *service;
-	int record, output;
-	pid_t pid;
-	int64_t started;
-	struct run *run;
-	struct timer age;	/* max_age, then stop_timeout */
-	bool told;
-	bool failed;		/* how it ended */
-};
-
-struct spawn {
-	TAILQ_HEAD(, process) processes;
-	uint32_t nconns, nruns;
-	struct timer retry, calm;
-	struct endings *endings;	/* of failed programs, for the log */
-	bool stopping;
-	bool short_told;	/* of descriptors */
-};
-
-/* ---- the end of a process ---- */
-
-static void kill_it(void *arg)
-{
-	struct process *p = arg;
-
-	child_kill(record_at(p->record)->fd[0], SIGKILL);
-}
-
-static void tell_to_stop(void *arg)
-{
-	struct process *p = arg;
-	const struct conf_service *c = p->service->conf;
-
-	if (p->told) {
-		kill_it(p);
-		return;
-	}
-	p->told = true;
-	child_kill(record_at(p->record)->fd[0], c->stop_signal);
-	timer_set(p->service->u->loop, &p->age, c->stop_timeout, kill_it, p);
-}
-
-static int status_of(const struct child_exit *e)
-{
-	if (!e->known)
-		return -1;
-	return e->signaled ? 128 + e->status : e->status;
-}
-
-/* A run's failure is told by trigger/, with what it was for. */
-static void tell_end(struct process *p, const char *text)
-{
-	struct service *s = p->service;
-	const struct spawn_data *d = RECORD_AS(p->record, struct spawn_data);
-	struct spawn *w = s->work;
-	int output = p->output;
-
-	if (!p->failed) {
-		log_write(LOG_LEVEL_DEBUG,
-			  &(struct log_about){ .service = s->name,
-					       .pid = p->pid,
-					       .cookie = d->cookie,
-					       .event = "worker-exit" },
-			  "%s", text);
-		return;
-	}
-	s->data->failures++;
-	/* What it said comes before how it ended. */
-	p->output = -1;
-	free(TAKE(s->last_line));
-	output_ended(s, output, true);
-	if (!d->is_run)
-		endings_add(&w->endings, s, p->pid, d->cookie, text,
-			    s->last_line);
-}
-
-static void report(struct process *p, const struct child_exit *e)
-{
-	struct service *s = p->service;
-	const struct spawn_data *d = RECORD_AS(p->record, struct spawn_data);
-	struct conn c;
-	char text[80];
-
-	child_exit_text(e, text, sizeof(text));
-	/* Who was told to go may go as it likes. */
-	p->failed = !p->told && (!e->known || e->signaled || e->status);
-	tell_end(p, text);
-	if (d->is_run) {
-		s->data->served += e->known && !e->signaled && !e->status;
-		if (p->run)
-			p->run->done(p->run, status_of(e), text);
-		return;
-	}
-	s->data->served++;
-	packed_to_peer(&d->peer, &c);
-	arrival_end(s, &(struct conn_end){ .cookie = d->cookie,
-					   .source = d->source,
-					   .accepted_us = d->accepted_us,
-					   .peer = c.peer,
-					   .worker = p->pid,
-					   .up = -1,
-					   .ended = true });
-}
-
-static void process_free(struct process *p)
-{
-	struct spawn *w = p->service->work;
-
-	if (RECORD_AS(p->record, struct spawn_data)->is_run)
-		w->nruns--;
-	else
-		w->nconns--;
-	timer_cancel(p->service->u->loop, &p->age);
-	if (p->output >= 0)
-		output_ended(p->service, p->output, p->failed);
-	TAILQ_REMOVE(&w->processes, p, entry);
-	record_close(p->record);
-	free(p);
-}
-
-static void gone_if_done(struct service *s)
-{
-	struct spawn *w = s->work;
-
-	if (w->stopping && TAILQ_EMPTY(&w->processes)) {
-		w->stopping = false;
-		service_gone(s);
-	}
-}
-
-static void on_exit_event(void *arg, uint32_t events)
-{
-	struct process *p = arg;
-	struct service *s = p->service;
-	struct child_exit e;
-
-	(void)events;
-	if (child_reap(record_at(p->record)->fd[0], &e) == 0)
-		return;
-	report(p, &e);
-	process_free(p);
-	service_room(s);
-	gone_if_done(s);
-}
-
-/* ---- the start of one ---- */
-
-static struct process *process_new(struct service *s, int record, pid_t pid)
-{
-	struct spawn *w = s->work;
-	struct process *p = xcalloc(1, sizeof(*p));
-
-	p->service = s;
-	p->record = record;
-	p->output = -1;
-	p->pid = pid;
-	p->started = loop_now(s->u->loop);
-	TAILQ_INSERT_TAIL(&w->processes, p, entry);
-	if (RECORD_AS(record, struct spawn_data)->is_run)
-		w->nruns++;
-	else
-		w->nconns++;
-	if (s->conf->max_age)
-		timer_set(s->u->loop, &p->age, s->conf->max_age,
-			  tell_to_stop, p);
-	return p;
-}
+/* ---- what a process is started for ---- */
 
 static void begin_conn(struct launch *l, const struct conn *c)
 {
@@ -220,65 +43,9 @@ static void begin_conn(struct launch *l, const struct conn *c)
 		launch_fd(l, c->fd, 2);
 }
 
-/* stdout too where no connection stands there. */
-static void begin_output(struct launch *l, bool with_stdout, int fd)
-{
-	if (with_stdout)
-		launch_fd(l, fd, 1);
-	launch_fd(l, fd, 2);
-}
-
 static void add_word(void *arg, const char *w)
 {
 	launch_word(arg, w);
-}
-
-/* Starts what L holds as a process with DATA. 0 or -errno with *WHY. */
-static int go(struct launch *l, const struct spawn_data *data, struct run *run,
-	      bool with_stdout, char **why)
-{
-	struct service *s = l->service;
-	int record = record_new(RECORD_WORKER, s->slot, 0);
-	int out = -1, end = -1, pidfd, r;
-	bool inherit = false;
-	struct process *p;
-	pid_t pid;
-
-	if (record < 0) {
-		*why = xasprintf("out of descriptors");
-		return record;
-	}
-	if (l->conf->output != OUTPUT_CONNECTION) {
-		out = output_open(s, l->conf, &end, &inherit);
-		if (inherit || end >= 0)
-			begin_output(l, with_stdout,
-				     inherit ? STDERR_FILENO : end);
-	}
-	FAULT("spawn-start");
-	pid = launch_go(l, &pidfd, why);
-	FAULT("spawn-started");
-	fd_closep(&end);
-	if (pid < 0) {
-		if (out >= 0)
-			output_close(s, out);
-		record_forget(record);
-		return pid;
-	}
-	*RECORD_AS(record, struct spawn_data) = *data;
-	record_set_fd(record, 0, pidfd);
-	record_at(record)->id = (uint64_t)pid;
-	record_commit(record);
-	FAULT("spawn-recorded");
-	p = process_new(s, record, pid);
-	p->run = run;
-	p->output = out;
-	if (out >= 0)
-		output_pid(out, pid);
-	r = loop_watch(s->u->loop, record, 0, EPOLLIN, on_exit_event, p);
-	if (r < 0)
-		service_log(s, LOG_LEVEL_ERROR, "pid %d can't be watched: %s",
-			    (int)pid, strerror(-r));
-	return 0;
 }
 
 static bool want_later(int error)
@@ -335,8 +102,8 @@ static int arrive(struct service *s, struct conn *c)
 		launch_words(c, add_word, &l);
 		begin_conn(&l, c);
 		fd_nonblock(c->fd, false);
-		r = go(&l, &d, NULL, s->conf->protocol == PROTOCOL_SYSTEMD,
-		       &why);
+		r = process_start(&l, &d, NULL,
+				  s->conf->protocol == PROTOCOL_SYSTEMD, &why);
 	}
 	launch_end(&l);
 	if (r < 0)
@@ -388,7 +155,7 @@ static int run_start(struct service *s, struct run *run, char **why)
 				   run->message);
 		launch_env(&l, "USHER_TRIGGER_ID=%llu",
 			   (unsigned long long)run->id);
-		r = go(&l, &d, run, true, why);
+		r = process_start(&l, &d, run, true, why);
 	}
 	launch_end(&l);
 	return r;
@@ -499,8 +266,8 @@ static void stop(struct service *s, bool now)
 	w->stopping = true;
 	TAILQ_FOREACH(p, &w->processes, entry)
 		if (now)
-			tell_to_stop(p);
-	gone_if_done(s);
+			process_stop(p);
+	spawn_gone_if_done(s);
 }
 
 static uint32_t busy(const struct service *s)
@@ -530,11 +297,6 @@ static int adopt_output(struct service *s, int index)
 
 /* ---- for status, conns, kill ---- */
 
-static const struct spawn_data *data_of(const struct process *p)
-{
-	return RECORD_AS(p->record, struct spawn_data);
-}
-
 static void workers(const struct service *s, worker_info_fn *fn, void *arg)
 {
 	const struct spawn *w = s->work;
@@ -547,7 +309,7 @@ static void workers(const struct service *s, worker_info_fn *fn, void *arg)
 			.state = p->told ? "stopping" : "busy",
 			.age_ms = loop_now(s->u->loop) - p->started,
 			.requests = 1,
-			.holds = !data_of(p)->is_run,
+			.holds = !process_data(p)->is_run,
 		});
 }
 
@@ -558,11 +320,11 @@ static void conns(const struct service *s, conn_info_fn *fn, void *arg)
 	struct conn c;
 
 	TAILQ_FOREACH(p, &w->processes, entry) {
-		if (data_of(p)->is_run)
+		if (process_data(p)->is_run)
 			continue;
-		packed_to_peer(&data_of(p)->peer, &c);
+		packed_to_peer(&process_data(p)->peer, &c);
 		fn(arg, &(struct conn_info){
-			.cookie = data_of(p)->cookie,
+			.cookie = process_data(p)->cookie,
 			.peer = &c.peer,
 			.age_ms = loop_now(s->u->loop) - p->started,
 			.worker = p->pid,
@@ -581,9 +343,10 @@ static int kill_conn(struct service *s, uint64_t cookie, pid_t *holder)
 
 	(void)holder;
 	TAILQ_FOREACH(p, &w->processes, entry) {
-		if (data_of(p)->is_run || data_of(p)->cookie != cookie)
+		if (process_data(p)->is_run ||
+		    process_data(p)->cookie != cookie)
 			continue;
-		tell_to_stop(p);
+		process_stop(p);
 		return 0;
 	}
 	return -ENOENT;
@@ -597,7 +360,7 @@ static int kill_worker(struct service *s, pid_t pid)
 	TAILQ_FOREACH(p, &w->processes, entry) {
 		if (p->pid != pid)
 			continue;
-		tell_to_stop(p);
+		process_stop(p);
 		return 0;
 	}
 	return -ENOENT;
@@ -618,7 +381,6 @@ static void count_again(struct service *s, struct spawn_data *d)
 static int adopt(struct service *s, int index)
 {
 	struct spawn_data *d = RECORD_AS(index, struct spawn_data);
-	struct process *p;
 
 	start(s);
 	if (record_at(index)->kind == RECORD_OUTPUT)
@@ -626,8 +388,7 @@ static int adopt(struct service *s, int index)
 	if (record_at(index)->kind != RECORD_WORKER)
 		return -EINVAL;
 	count_again(s, d);
-	p = process_new(s, index, (pid_t)record_at(index)->id);
-	loop_resume(s->u->loop, index, 0, EPOLLIN, on_exit_event, p);
+	process_adopt(s, index);
 	return 0;
 }
 
@@ -637,8 +398,7 @@ static int attach(struct service *s, struct run *r)
 	struct process *p;
 
 	TAILQ_FOREACH(p, &w->processes, entry) {
-		const struct spawn_data *d =
-			RECORD_AS(p->record, struct spawn_data);
+		const struct spawn_data *d = process_data(p);
 
 		if (d->is_run && d->cookie == r->id && !p->run) {
 			p->run = r;
