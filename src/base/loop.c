@@ -4,7 +4,8 @@
  * A round: wait, call for each event whose record still has the serial that
  * it was watched under, run the timers that were due and set before this
  * round, then the tasks. Stale events are recognised by the serial alone, so
- * nothing is marked dead and nothing is freed late.
+ * nothing is marked dead and nothing is freed late. The timers' order is
+ * base/timers'.
  */
 #include "base/loop.h"
 
@@ -21,6 +22,7 @@
 #include "base/child.h"
 #include "base/log.h"
 #include "base/record.h"
+#include "base/timers.h"
 
 #define EVENTS_A_ROUND 256
 #define SLOW_US        1000
@@ -31,12 +33,6 @@ struct watch {
 	const char *name;
 };
 
-struct due {
-	int64_t ms;
-	uint64_t seq;
-	struct timer *timer;
-};
-
 struct handler {
 	signal_fn *fn;
 	void *arg;
@@ -44,9 +40,7 @@ struct handler {
 
 struct loop {
 	struct watch *watches;		/* by record index */
-	struct due *heap;		/* from 1 */
-	uint32_t ntimers, heap_room;
-	uint64_t seq;
+	struct timers timers;
 	TAILQ_HEAD(, task) tasks;
 	struct handler signals[_NSIG];
 	sigset_t mask;
@@ -233,110 +227,27 @@ static void dispatch(struct loop *l, const struct epoll_event *e)
 
 /* ---- timers ---- */
 
-/* What orders them stands in the heap itself, and four children side by side:
- * the fewest lines of memory are touched, which is what many timers cost. */
-#define CHILDREN 4
-
-static uint32_t parent(uint32_t pos)
-{
-	return (pos - 2) / CHILDREN + 1;
-}
-
-static uint32_t first_child(uint32_t pos)
-{
-	return (pos - 1) * CHILDREN + 2;
-}
-
-static bool before(const struct due *a, const struct due *b)
-{
-	return a->ms < b->ms || (a->ms == b->ms && a->seq < b->seq);
-}
-
-static void place(struct loop *l, struct due d, uint32_t pos)
-{
-	l->heap[pos] = d;
-	d.timer->pos = pos;
-}
-
-static void sift_up(struct loop *l, struct due d, uint32_t pos)
-{
-	for (; pos > 1 && before(&d, &l->heap[parent(pos)]); pos = parent(pos))
-		place(l, l->heap[parent(pos)], pos);
-	place(l, d, pos);
-}
-
-static uint32_t first_due(const struct loop *l, uint32_t pos)
-{
-	uint32_t c = pos;
-
-	for (int i = 1; i < CHILDREN && pos + i <= l->ntimers; i++)
-		if (before(&l->heap[pos + i], &l->heap[c]))
-			c = pos + i;
-	return c;
-}
-
-static void sift_down(struct loop *l, struct due d, uint32_t pos)
-{
-	for (uint32_t c; (c = first_child(pos)) <= l->ntimers; pos = c) {
-		c = first_due(l, c);
-		if (!before(&l->heap[c], &d))
-			break;
-		place(l, l->heap[c], pos);
-	}
-	place(l, d, pos);
-}
-
-/* It may stand anywhere now. */
-static void sift(struct loop *l, struct due d, uint32_t pos)
-{
-	if (pos > 1 && before(&d, &l->heap[parent(pos)]))
-		sift_up(l, d, pos);
-	else
-		sift_down(l, d, pos);
-}
-
 void timer_cancel(struct loop *l, struct timer *t)
 {
-	uint32_t pos = t->pos;
-	struct due last;
-
-	if (!pos)
-		return;
-	t->pos = 0;
-	last = l->heap[l->ntimers--];
-	if (last.timer != t)
-		sift(l, last, pos);
+	timers_remove(&l->timers, t);
 }
 
 void timer_set_named(struct loop *l, struct timer *t, int64_t ms,
 		     void (*fn)(void *arg), void *arg, const char *name)
 {
-	struct due d = { .timer = t };
-
-	d.ms = t->due = loop_us() / 1000 + (ms > 0 ? ms : 0);
-	d.seq = ++l->seq;
+	t->due = loop_us() / 1000 + (ms > 0 ? ms : 0);
 	t->fn = fn;
 	t->arg = arg;
 	t->name = name;
-	if (t->pos) {
-		sift(l, d, t->pos);
-		return;
-	}
-	if (l->ntimers + 1 >= l->heap_room) {
-		l->heap_room = l->heap_room ? l->heap_room * 2 : 64;
-		l->heap = xrealloc(l->heap, l->heap_room * sizeof(*l->heap));
-	}
-	sift_up(l, d, ++l->ntimers);
+	timers_put(&l->timers, t);
 }
 
 static void run_timers(struct loop *l)
 {
-	uint64_t mark = l->seq;	/* set in this round: not in this round */
+	uint64_t mark = l->timers.seq;	/* set in this round: not in it */
+	struct timer *t;
 
-	while (l->ntimers && l->heap[1].ms <= l->now &&
-	       l->heap[1].seq <= mark) {
-		struct timer *t = l->heap[1].timer;
-
+	while ((t = timers_due(&l->timers, l->now, mark))) {
 		timer_cancel(l, t);
 		TIMED(l, t->name, t->fn(t->arg));
 	}
@@ -501,7 +412,7 @@ void loop_close(struct loop **lp)
 	if (!l)
 		return;
 	free(l->watches);
-	free(l->heap);
+	timers_free(&l->timers);
 	free(l);
 }
 
@@ -518,7 +429,7 @@ void loop_stop(struct loop *l)
  */
 static int wait_ms(struct loop *l)
 {
-	int64_t due = l->ntimers ? l->heap[1].ms : INT64_MAX;
+	int64_t due = timers_next(&l->timers);
 	struct itimerspec at = { 0 };
 
 	if (due >= l->alarm)
@@ -568,5 +479,5 @@ int loop_run(struct loop *l)
 void loop_stats(const struct loop *l, struct loop_stats *out)
 {
 	*out = l->stats;
-	out->timers = l->ntimers;
+	out->timers = l->timers.n;
 }
