@@ -134,16 +134,9 @@ void relays_changed(struct relays *h);
  * is free. */
 struct relay *relay_new(struct relays *h, struct conn *c,
 			enum relay_kind kind);
-/* What it begins with (relay_announce) is there: from here on a crash keeps
- * it. The client's side is watched. 0 or -errno. */
-int relay_begin(struct relay *r);
 /* A record of ours found by a take-over: hung in, its bytes counted again.
  * NULL: it can't go on and was reset. */
 struct relay *relay_hang(struct relays *h, int record);
-/* One that was open goes on. */
-void relay_go_on(struct relay *r);
-/* Both ends are there: what came meanwhile goes on. May end R. */
-void relay_opened(struct relay *r);
 /* Ends it in order, or by a reset to both sides. */
 void relay_end(struct relay *r);
 void relay_reset(struct relay *r);
@@ -151,8 +144,6 @@ void relay_reset(struct relay *r);
 void relay_refuse(struct relay *r);
 /* What SIDE is (relay_side_kinds). */
 void relay_kind_is(struct relay *r, int side, unsigned kind);
-/* Descriptor SIDE is watched, once and for good. 0 or -errno. */
-int relay_watch(struct relay *r, int side);
 
 static inline struct relay_data *relay_data(const struct relay *r)
 {
@@ -161,6 +152,22 @@ static inline struct relay_data *relay_data(const struct relay *r)
 
 /* The client as a conn, for those who want one; without a descriptor. */
 void relay_conn(const struct relay *r, struct conn *c);
+
+/* ---- serve.c ---- */
+
+/* What it begins with (relay_announce) is there: from here on a crash keeps
+ * it. The client's side is watched. 0 or -errno. */
+int relay_begin(struct relay *r);
+/* Descriptor SIDE is watched, once and for good. 0 or -errno. */
+int relay_watch(struct relay *r, int side);
+/* The loop_fn of each relay's record, with the relay as its argument. */
+void relay_on_event(void *arg, uint32_t events);
+/* relay_idle_timeout begins anew, or ends if there is none. */
+void relay_watch_idle(struct relay *r);
+/* Both ends are there: what came meanwhile goes on. May end R. */
+void relay_opened(struct relay *r);
+/* One that was open before a take-over goes on. */
+void relay_go_on(struct relay *r);
 
 /* ---- dial.c: to an upstream, in the loop ---- */
 
