@@ -1,9 +1,8 @@
 /*
  * import_postfix - Postfix's master.cf(5), with what it needs of main.cf.
  *
- * main.cf is read beside master.cf, and only for what Postfix's own master
- * reads of it: directories, the mail owner, interfaces, the process limit,
- * where the log goes. What master.cf leaves open ("-") is as Postfix has it.
+ * A service a line. What master.cf leaves open ("-") is as Postfix has it.
+ * What main.cf says is import_main_cf's.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -13,24 +12,10 @@
 
 #include "base/addr.h"
 #include "base/text.h"
-#include "conf/import.h"
+#include "conf/import_postfix.h"
 
 /* Postfix's 0 is no limit; this many is more than any machine runs. */
-#define NO_LIMIT  10000
-#define DEPTH_MAX 8
-
-struct param {
-	char *name, *value;
-};
-
-struct postfix {
-	struct import *im;
-	struct param *v;
-	size_t n;
-	char *dir;		/* of master.cf */
-	char *queue, *daemons, *owner;
-	bool told;		/* of pid_file */
-};
+#define NO_LIMIT 10000
 
 enum { NAME, TYPE, PRIVATE, UNPRIV, CHROOT, WAKEUP, MAXPROC, COMMAND, ARGS };
 
@@ -44,157 +29,11 @@ struct entry {
 	unsigned doors;
 };
 
-/* ---- main.cf ---- */
-
-static const struct param defaults[] = {
-	{ (char *)"queue_directory", (char *)"/var/spool/postfix" },
-	{ (char *)"mail_owner", (char *)"postfix" },
-	{ (char *)"default_process_limit", (char *)"100" },
-	{ (char *)"inet_interfaces", (char *)"all" },
-	{ (char *)"inet_protocols", (char *)"all" },
-	{ (char *)"syslog_name", (char *)"postfix" },
-	{ (char *)"compatibility_level", (char *)"0" },
-	{ (char *)"postlog_service_name", (char *)"postlog" },
-};
-
-static const char *raw(const struct postfix *p, const char *name)
-{
-	for (size_t i = 0; i < p->n; i++)
-		if (strcmp(p->v[i].name, name) == 0)
-			return p->v[i].value;
-	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
-		if (strcmp(defaults[i].name, name) == 0)
-			return defaults[i].value;
-	return "";
-}
-
-/* $name, ${name} and $(name) replaced. Allocated. */
-static char *expand(const struct postfix *p, const char *s, int depth)
-{
-	char *out = xstrdup("");
-
-	while (*s) {
-		size_t plain = strcspn(s, "$");
-		CLEANUP(freep) char *old = out;
-		CLEANUP(freep) char *name = NULL;
-		CLEANUP(freep) char *value = NULL;
-		size_t len;
-
-		if (plain > 0 || depth == 0) {
-			plain += plain == 0;
-			out = xasprintf("%s%.*s", old, (int)plain, s);
-			s += plain;
-			continue;
-		}
-		s++;
-		s += *s == '{' || *s == '(';
-		len = strspn(s, "abcdefghijklmnopqrstuvwxyz_0123456789");
-		name = xstrndup(s, len);
-		s += len;
-		s += *s == '}' || *s == ')';
-		value = expand(p, raw(p, name), depth - 1);
-		out = xasprintf("%s%s", old, value);
-	}
-	return out;
-}
-
-static char *param(const struct postfix *p, const char *name)
-{
-	return expand(p, raw(p, name), DEPTH_MAX);
-}
-
-/* Logical lines of both files: an indented line goes on, comments between
- * do not end it. The line is given to FN with its first line's number. */
-static int each_line(const char *file,
-		     void (*fn)(void *arg, char *line, unsigned number),
-		     void *arg)
-{
-	CLEANUP(freep) char *text = NULL;
-	CLEANUP(freep) char *all = NULL;
-	unsigned number = 0, began = 0;
-	size_t room = 0;
-	FILE *f = fopen(file, "re");
-
-	if (!f)
-		return -errno;
-	while (getline(&text, &room, f) >= 0) {
-		char *p = text + strspn(text, " \t\r\n");
-
-		number++;
-		if (*p == 0 || *p == '#')
-			continue;
-		text[strcspn(text, "\r\n")] = 0;
-		if (p > text && all) {
-			char *more = xasprintf("%s %s", all, p);
-
-			free(all);
-			all = more;
-			continue;
-		}
-		if (all)
-			fn(arg, all, began);
-		free(all);
-		all = xstrdup(p);
-		began = number;
-	}
-	if (all)
-		fn(arg, all, began);
-	fclose(f);
-	return 0;
-}
-
-static void on_param(void *arg, char *line, unsigned number)
-{
-	struct postfix *p = arg;
-	char *eq = strchr(line, '='), *end;
-
-	(void)number;
-	if (!eq)
-		return;
-	*eq = 0;
-	line[strcspn(line, " \t")] = 0;
-	eq += 1 + strspn(eq + 1, " \t");
-	for (end = eq + strlen(eq); end > eq && strchr(" \t", end[-1]); end--)
-		end[-1] = 0;
-	/* The last one counts. */
-	for (size_t i = 0; i < p->n; i++)
-		if (strcmp(p->v[i].name, line) == 0) {
-			free(p->v[i].value);
-			p->v[i].value = xstrdup(eq);
-			return;
-		}
-	p->v = xrealloc(p->v, (p->n + 1) * sizeof(*p->v));
-	p->v[p->n++] = (struct param){ xstrdup(line), xstrdup(eq) };
-}
-
-static char *daemon_directory(const struct postfix *p)
-{
-	static const char *const usual[] = {
-		"/usr/lib/postfix/sbin", "/usr/libexec/postfix",
-		"/usr/lib/postfix",
-	};
-	char *set = param(p, "daemon_directory");
-
-	for (size_t i = 0; !*set && i < ARRAY_SIZE(usual); i++) {
-		CLEANUP(freep) char *master =
-			xasprintf("%s/master", usual[i]);
-
-		if (access(master, X_OK) == 0) {
-			free(set);
-			return xstrdup(usual[i]);
-		}
-	}
-	if (*set)
-		return set;
-	free(set);
-	return xstrdup(usual[0]);
-}
-
 /* ---- doors ---- */
 
 static void door(struct entry *e, const char *host, const char *port)
 {
-	CLEANUP(freep) char *protocols = param(e->p, "inet_protocols");
+	CLEANUP(freep) char *protocols = postfix_param(e->p, "inet_protocols");
 	bool v4 = strcmp(protocols, "ipv4") == 0;
 	bool v6 = strcmp(protocols, "ipv6") == 0;
 	bool is6 = strchr(host, ':') != NULL;
@@ -259,7 +98,7 @@ static void inet_doors(struct entry *e)
 		host_doors(e, host, colon + 1);
 		return;
 	}
-	interfaces = param(e->p, "inet_interfaces");
+	interfaces = postfix_param(e->p, "inet_interfaces");
 	for (char *c = interfaces; *c; c++)
 		if (*c == ',')
 			*c = ' ';
@@ -342,16 +181,17 @@ static void environment(struct entry *e)
 {
 	struct postfix *p = e->p;
 	CLEANUP(strv_free) struct strv env = { 0 };
-	CLEANUP(freep) char *tag = param(p, "syslog_name");
-	CLEANUP(freep) char *log = param(p, "maillog_file");
+	CLEANUP(freep) char *tag = postfix_param(p, "syslog_name");
+	CLEANUP(freep) char *log = postfix_param(p, "maillog_file");
 
 	if (strcmp(p->dir, "/etc/postfix") != 0)
 		strv_pushf(&env, "MAIL_CONFIG=%s", p->dir);
 	if (strcmp(tag, "postfix") != 0)
 		strv_pushf(&env, "MAIL_LOGTAG=%s", tag);
 	if (*log) {
-		CLEANUP(freep) char *name = param(p, "postlog_service_name");
-		CLEANUP(freep) char *host = param(p, "myhostname");
+		CLEANUP(freep) char *name =
+			postfix_param(p, "postlog_service_name");
+		CLEANUP(freep) char *host = postfix_param(p, "myhostname");
 
 		strv_pushf(&env, "POSTLOG_SERVICE=%s/public/%s", p->queue,
 			   name);
@@ -448,8 +288,9 @@ static int64_t number(struct entry *e, int field, const char *preset)
 
 static void fields(struct entry *e)
 {
-	CLEANUP(freep) char *limit = param(e->p, "default_process_limit");
-	CLEANUP(freep) char *level = param(e->p, "compatibility_level");
+	CLEANUP(freep) char *limit =
+		postfix_param(e->p, "default_process_limit");
+	CLEANUP(freep) char *level = postfix_param(e->p, "compatibility_level");
 
 	e->private = yes_no(e, PRIVATE, true);
 	e->unpriv = yes_no(e, UNPRIV, true);
@@ -534,20 +375,16 @@ int import_master_cf(struct import *im, const char *file)
 	struct reading reading = { &p, file };
 	int r = access(file, R_OK) < 0 ? -errno : 0;
 
-	if (r == 0 && each_line(main_cf, on_param, &p) < 0)
+	if (r == 0 && postfix_main_cf(&p, main_cf) < 0)
 		import_missed(im, (struct import_at){ file, 1 },
 			      "%s can't be read: Postfix's defaults are "
 			      "written", main_cf);
-	p.queue = param(&p, "queue_directory");
-	p.owner = param(&p, "mail_owner");
-	p.daemons = daemon_directory(&p);
+	p.queue = postfix_param(&p, "queue_directory");
+	p.owner = postfix_param(&p, "mail_owner");
+	p.daemons = postfix_daemon_directory(&p);
 	if (r == 0)
-		r = each_line(file, on_entry, &reading);
-	for (size_t i = 0; i < p.n; i++) {
-		free(p.v[i].name);
-		free(p.v[i].value);
-	}
-	free(p.v);
+		r = postfix_each_line(file, on_entry, &reading);
+	postfix_forget(&p);
 	free(p.dir);
 	free(p.queue);
 	free(p.owner);
