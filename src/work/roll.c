@@ -7,121 +7,21 @@
  * at the old is moved, and the old are told to go. A failure before that
  * undoes all of it. With roll = 0 the order is: hold, move, tell, wait for
  * the old to be gone, start, release.
+ *
+ * How a roll ends, well or not, is work/roll_end's.
  */
 #include "work/roll.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
+#include "work/roll_private.h"
 #include "work/worker.h"
-
-struct roll {
-	struct pool *p;
-	struct generation *next;
-	struct generation *old;		/* what it takes over from */
-	uint32_t old_number;
-	roll_done *done;
-	void *arg;
-	bool one_by_one;	/* queues of their own: an old for a new */
-	bool old_first;		/* roll = 0 */
-	bool settling, settled;
-	uint32_t replaced;	/* old ones told so far */
-	uint32_t turn;
-	int64_t began;
-	struct timer settle;
-	struct task step;
-	struct conf *back;	/* roll = 0, revert: the old settings */
-	const struct conf_service *back_conf;
-};
-
-static struct loop *loop_of(const struct pool *p)
-{
-	return p->service->u->loop;
-}
 
 static uint32_t target(const struct pool *p)
 {
 	uint32_t min = service_workers(p->service).min;
 
 	return min ? min : 1;
-}
-
-/* ---- the end of a roll ---- */
-
-static void end(struct roll *r, int result, const char *why)
-{
-	struct pool *p = r->p;
-	roll_done *done = r->done;
-	void *arg = r->arg;
-
-	timer_cancel(loop_of(p), &r->settle);
-	task_cancel(loop_of(p), &r->step);
-	conf_unref(&r->back);
-	p->roll = NULL;
-	p->held = false;
-	p->service->rolling = false;
-	p->service->data->rolling = 0;
-	service_changed(p->service);
-	free(r);
-	if (done)
-		done(arg, result, why);
-	if (!p->stopping)
-		service_room(p->service);
-	pool_balance(p);
-}
-
-static uint32_t old_workers(const struct pool *p)
-{
-	const struct generation *g;
-	uint32_t n = 0;
-
-	TAILQ_FOREACH(g, &p->generations, entry)
-		if (g->retired)
-			n += g->nworkers;
-	return n;
-}
-
-static void succeed(struct roll *r)
-{
-	struct pool *p = r->p;
-	int64_t took = loop_now(loop_of(p)) - r->began;
-	uint32_t old = old_workers(p);
-	char text[160];
-
-	snprintf(text, sizeof(text), "generation %u ready in %lld.%lld s, "
-		 "%u old worker%s finishing", p->current->number,
-		 (long long)took / 1000, (long long)took % 1000 / 100, old,
-		 old == 1 ? "" : "s");
-	log_write(LOG_LEVEL_NOTICE,
-		  &(struct log_about){ .service = p->service->name,
-				       .event = "rolled" }, "%s", text);
-	end(r, 0, text);
-}
-
-/* The new generation goes, with what waits for it given back. */
-static void abandon(struct roll *r)
-{
-	struct pool *p = r->p;
-	struct generation *g = r->next;
-
-	if (!g || g == p->current)
-		return;
-	p->next = NULL;
-	r->next = NULL;
-	if (p->kind->move && p->current)
-		p->kind->move(g, p->current);
-	generation_retire(g);
-}
-
-void roll_drop(struct pool *p, int result, const char *why)
-{
-	struct roll *r = p->roll;
-
-	if (!r)
-		return;
-	abandon(r);
-	end(r, result, why);
 }
 
 void roll_limit_old(struct pool *p)
@@ -141,7 +41,7 @@ void roll_limit_old(struct pool *p)
 
 /* ---- taking over ---- */
 
-static void take_over(struct pool *p, struct generation *g)
+void roll_take_over(struct pool *p, struct generation *g)
 {
 	struct generation *old = p->current;
 	uint32_t had = pool_serving(p);
@@ -208,14 +108,14 @@ static void step(void *arg)
 
 	if (r->old_first) {
 		if (r->settled)
-			succeed(r);
+			roll_succeed(r);
 		return;
 	}
 	if (r->settled && r->one_by_one)
 		tell_old(r);
 	if (r->settled && r->next->nready >= target(p)) {
-		take_over(p, r->next);
-		succeed(r);
+		roll_take_over(p, r->next);
+		roll_succeed(r);
 		return;
 	}
 	start_next(r);
@@ -253,70 +153,6 @@ void roll_worker_ready(struct pool *p, struct worker *w)
 	later(r);
 }
 
-/* ---- failing ---- */
-
-static void revert(struct roll *r)
-{
-	struct pool *p = r->p;
-	struct generation *g;
-	int error;
-
-	g = generation_open(p, pool_next_number(p), r->back, r->back_conf,
-			    &error);
-	if (!g)
-		return;
-	p->service->data->generation = g->number;
-	take_over(p, g);
-}
-
-/* What was replaced stays so, what is left of the old goes on beside it. */
-static bool stopped_halfway(struct roll *r)
-{
-	struct pool *p = r->p;
-	struct worker *w, *next;
-
-	if (r->old_first || !r->replaced || r->next->nready == 0 ||
-	    p->current->conf->roll_on_failure == FAILURE_REVERT)
-		return false;
-	TAILQ_FOREACH_SAFE(w, &r->next->workers, entry, next)
-		if (!w->ready)
-			worker_leave(w, false);
-	if (p->beside)
-		generation_retire(p->beside);
-	p->beside = TAKE(r->next);
-	p->next = NULL;
-	return true;
-}
-
-static void fail(struct roll *r, const char *why)
-{
-	struct pool *p = r->p;
-	char text[256];
-	bool back = r->back != NULL;
-
-	if (r->old_first)
-		snprintf(text, sizeof(text), "generation %u failed: a worker "
-			 "%s; %s", p->current->number, why,
-			 back ? "the old settings are back"
-			      : "it is tried again");
-	else
-		snprintf(text, sizeof(text), "generation %u failed: a worker "
-			 "%s; generation %u goes on serving%s",
-			 r->next->number, why, p->current->number,
-			 r->replaced == 0 ? ""
-			 : p->current->conf->roll_on_failure == FAILURE_REVERT
-				 ? ", also where it was replaced"
-				 : ", where it was not replaced");
-	log_write(LOG_LEVEL_ERROR,
-		  &(struct log_about){ .service = p->service->name,
-				       .event = "roll-failed" }, "%s", text);
-	if (r->old_first && back)
-		revert(r);
-	else if (!stopped_halfway(r))
-		abandon(r);
-	end(r, -EIO, text);
-}
-
 /* roll = 0: the old have gone, the new ones' turn. */
 static void release(struct roll *r)
 {
@@ -326,7 +162,7 @@ static void release(struct roll *r)
 	p->held = false;
 	pool_balance(p);
 	if (service_workers(p->service).min == 0)
-		succeed(r);
+		roll_succeed(r);
 	else
 		service_room(p->service);
 }
@@ -341,9 +177,9 @@ bool roll_worker_gone(struct pool *p, struct generation *g, bool failed,
 	if (r->old_first && g == r->old && g->nworkers == 0)
 		release(r);
 	else if (r->old_first && g == p->current && failed)
-		fail(r, why);
+		roll_fail(r, why);
 	else if (!r->old_first && g == r->next && failed)
-		return fail(r, why), true;
+		return roll_fail(r, why), true;
 	else if (!r->old_first && g == r->next)
 		later(r);
 	return false;
@@ -362,7 +198,7 @@ static void old_first(struct roll *r)
 		r->back = conf_ref(r->old->owner);
 		r->back_conf = r->old->conf;
 	}
-	take_over(p, r->next);
+	roll_take_over(p, r->next);
 	if (r->old->nworkers == 0)
 		release(r);
 }
@@ -392,8 +228,8 @@ static void go(struct roll *r)
 
 	p->next = r->next;
 	if (service_workers(p->service).min == 0) {
-		take_over(p, r->next);
-		succeed(r);
+		roll_take_over(p, r->next);
+		roll_succeed(r);
 		return;
 	}
 	later(r);
