@@ -83,13 +83,21 @@ void reports_said(void *arg, pid_t pid, const struct queue_report *said);
  * counted. Then runs. */
 void reports_adopt(struct pool *p);
 int reports_attach(struct pool *p, struct run *r);
-/* W died with what it holds. */
-void reports_died(struct worker *w, const struct child_exit *e);
-/* Nobody will say any more: everything ends. */
-void reports_drop(struct pool *p);
 void reports_conns(const struct service *s, conn_info_fn *fn, void *arg);
 int reports_kill_conn(struct service *s, uint64_t cookie, pid_t *holder);
 /* Idle workers; -1: not known. */
 int64_t reports_idle(const struct pool *p);
+
+/* reports_lost.c: */
+/* Who took one says so at once; in so long it is certain that he won't. */
+#define REPORTS_LOST_MS 5000
+/* H, a connection, is over: that is told. PID had it, or 0: not known. */
+void reports_ended(struct pool *p, struct held *h, pid_t pid);
+/* After that time looks for what nobody has. */
+void reports_sweep(struct pool *p);
+/* W died with what it holds. */
+void reports_died(struct worker *w, const struct child_exit *e);
+/* Nobody will say any more: everything ends. */
+void reports_drop(struct pool *p);
 
 #endif

@@ -3,6 +3,8 @@
  *
  * Gossip: a pid that is none of the pool's, a number that nobody was handed,
  * a `done` by who does not hold it are counted and have no other effect.
+ *
+ * What becomes of what nobody will say a word about is reports_lost's.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,8 +14,6 @@
 #include "work/pass.h"
 #include "work/worker.h"
 
-/* Who took one says so at once; in so long it is certain that he won't. */
-#define LOST_MS 5000
 /* So many in that time without a word: they don't report. */
 #define MUTE_MANY 16
 
@@ -107,7 +107,7 @@ static void listen_for_words(struct pool *p, const struct generation *g)
 	if (pass->mute++ == 0)
 		pass->mute_us = loop_us();
 	if (pass->mute_told || pass->mute < MUTE_MANY + waiting ||
-	    loop_us() - pass->mute_us < LOST_MS * 1000)
+	    loop_us() - pass->mute_us < REPORTS_LOST_MS * 1000)
 		return;
 	pass->mute_told = true;
 	service_log(p->service, LOG_LEVEL_WARNING,
@@ -172,12 +172,6 @@ void reports_back(struct pool *p, struct held *h)
 	h->worker = NULL;
 	h->taken = false;
 	save(h);
-}
-
-static void conn_ended(struct pool *p, struct held *h, pid_t pid)
-{
-	h->end.worker = pid;
-	arrival_end(p->service, &h->end);
 }
 
 static bool is_full(const struct worker *w)
@@ -261,7 +255,7 @@ static void done(struct worker *w, const struct queue_report *said)
 		run_done(p, h);
 	} else {
 		relayed(p, h, said);
-		conn_ended(p, h, w->pid);
+		reports_ended(p, h, w->pid);
 		reports_forget(p, h);
 	}
 	if (!is_full(w))
@@ -284,90 +278,6 @@ void reports_said(void *arg, pid_t pid, const struct queue_report *said)
 		taken(w, said->id);
 	else
 		done(w, said);
-}
-
-/* ---- a worker has died ---- */
-
-struct death {
-	struct worker *w;
-	const struct child_exit *e;
-	bool unsaid;		/* somebody may have died with an unsaid one */
-};
-
-static void lose(void *arg, struct held *h)
-{
-	struct death *d = arg;
-	struct pool *p = d->w->generation->pool;
-	struct run *r = h->run;
-	char how[96];
-	int status = -1;
-
-	d->unsaid |= !h->taken && !h->worker;
-	if (h->worker != d->w)
-		return;
-	if (!h->is_run)
-		conn_ended(p, h, d->w->pid);
-	reports_forget(p, h);
-	if (!r)
-		return;
-	if (d->e->known)
-		status = d->e->signaled ? 128 + d->e->status
-		       : d->e->status ? d->e->status : 1;
-	child_exit_text(d->e, how, sizeof(how));
-	r->done(r, status, how);
-}
-
-/* In no queue, and nobody said he took it. */
-static void unsaid(void *arg, struct held *h)
-{
-	struct pool *p = arg;
-	struct run *r = h->run;
-
-	if (h->taken || h->worker || h->finished ||
-	    loop_us() - h->handed_us < LOST_MS * 1000 ||
-	    arrival_is_waiting(p->service, h->id))
-		return;
-	if (!h->is_run)
-		conn_ended(p, h, 0);
-	reports_forget(p, h);
-	if (r)
-		r->again(r);
-}
-
-static void sweep_later(struct pool *p);
-
-static void on_sweep(void *arg)
-{
-	struct pool *p = arg;
-	struct generation *g;
-	uint32_t waiting = 0;
-
-	TAILQ_FOREACH(g, &p->generations, entry)
-		if (g->queue)
-			waiting += queue_count(g->queue);
-	if (waiting)
-		sweep_later(p);
-	else
-		held_each(pass_of(p)->held, unsaid, p);
-}
-
-static void sweep_later(struct pool *p)
-{
-	timer_set(p->service->u->loop, &pass_of(p)->sweep, LOST_MS + 100,
-		  on_sweep, p);
-}
-
-void reports_died(struct worker *w, const struct child_exit *e)
-{
-	struct death d = { w, e, false };
-	struct pool *p = w->generation->pool;
-	struct held_table *t = pass_of(p)->held;
-
-	if (!t)
-		return;
-	held_each(t, lose, &d);
-	if (d.unsaid)
-		sweep_later(p);
 }
 
 /* ---- after a take-over ---- */
@@ -428,7 +338,7 @@ void reports_adopt(struct pool *p)
 		adopt_one(p, record);
 	}
 	if (pass_of(p)->held)
-		sweep_later(p);
+		reports_sweep(p);
 }
 
 int reports_attach(struct pool *p, struct run *r)
@@ -441,26 +351,6 @@ int reports_attach(struct pool *p, struct run *r)
 	if (h->finished)
 		run_done(p, h);
 	return 0;
-}
-
-/* ---- the end ---- */
-
-static void drop(void *arg, struct held *h)
-{
-	struct pool *p = arg;
-	struct run *r = h->run;
-
-	if (!h->is_run)
-		conn_ended(p, h, h->worker ? h->worker->pid : 0);
-	reports_forget(p, h);
-	if (r)
-		r->done(r, -1, "usher ended its worker");
-}
-
-void reports_drop(struct pool *p)
-{
-	if (pass_of(p)->held)
-		held_each(pass_of(p)->held, drop, p);
 }
 
 /* ---- for status ---- */
