@@ -323,8 +323,11 @@ void trigger_changed(struct service *s)
 
 int trigger_adopt(struct service *s, int record)
 {
-	struct triggers *t = triggers_of(s);
+	struct triggers *t;
 
+	if (!s->handler->run)	/* a damaged record */
+		return -EINVAL;
+	t = triggers_of(s);
 	if (record_at(record)->kind == RECORD_REQUEST)
 		return request_adopt(t->requests, record);
 	if (record_at(record)->arg == RUN_EVERY) {
