@@ -126,6 +126,7 @@ int record_open(uint32_t max, uint32_t slots)
 		return r;
 	*record_st.h = h;
 	free_lists();
+	record_slots_begin();
 	return 0;
 }
 
@@ -149,6 +150,7 @@ int record_adopt(const char **why)
 		return -EINVAL;
 	}
 	free_lists();
+	record_slots_begin();
 	record_st.claimable = record_st.h->buffers_high;
 	record_st.found = record_st.h->serial;
 	record_st.clean = record_st.h->globals.clean;
@@ -278,8 +280,8 @@ bool record_step_back(int fd)
 
 	if (h == MAP_FAILED)
 		return false;
-	if (h->magic == STATE_MAGIC && h->version == STATE_VERSION &&
-	    h->globals.phase) {
+	if (h->magic == STATE_MAGIC && h->globals.phase &&
+	    (h->version == STATE_VERSION || h->version == STATE_HASHED)) {
 		was = true;
 		h->globals.phase = 0;
 		h->globals.image = !h->globals.image;
@@ -299,6 +301,8 @@ void record_shutdown(void)
 	free(record_st.free);
 	free(record_st.bfree);
 	free(record_st.btaken);
+	free(record_st.chains);
+	free(record_st.chained);
 	memset(&record_st, 0, sizeof(record_st));
 }
 

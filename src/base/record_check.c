@@ -33,6 +33,11 @@ uint32_t record_sum(const struct record *r)
 	return sum_words(words, sizeof(words));
 }
 
+uint32_t record_header_sum(const struct header *h)
+{
+	return sum_words(h, offsetof(struct header, sum));
+}
+
 static uint64_t page_up(uint64_t n)
 {
 	return (n + 4095) & ~4095ull;
@@ -58,7 +63,7 @@ void record_layout(struct header *h, uint32_t max, uint32_t slots)
 			      (uint64_t)max * sizeof(struct record));
 	h->buffers_at = h->texts_at + h->texts_len;
 	h->size = h->buffers_at + (uint64_t)h->buffers * RECORD_BUFFER;
-	h->sum = sum_words(h, offsetof(struct header, sum));
+	h->sum = record_header_sum(h);
 }
 
 static const char *check_header(const struct header *h, size_t size)
@@ -67,13 +72,14 @@ static const char *check_header(const struct header *h, size_t size)
 
 	if (size < HEADER_ROOM || h->magic != STATE_MAGIC)
 		return "it is no state of usher's";
-	if (h->version != STATE_VERSION)
+	if (h->version != STATE_VERSION && h->version != STATE_HASHED)
 		return "its version is another one";
-	if (h->sum != sum_words(h, offsetof(struct header, sum)))
+	if (h->sum != record_header_sum(h))
 		return "its header's checksum is wrong";
 	if (h->records > 1u << 22 || h->slots > 1u << 20)
 		return "its header is out of range";
 	record_layout(&want, h->records, h->slots);
+	want.version = h->version;
 	if (memcmp(&want, h, offsetof(struct header, sum)) ||
 	    h->size > size || h->high > h->records)
 		return "its header is out of range";

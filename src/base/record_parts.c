@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/record_private.h"
 
@@ -21,42 +22,149 @@ uint32_t slot_max(void)
 	return record_st.h->slots;
 }
 
-/* Open addressing by the name's hash; an ended slot leaves a hole that a
- * search must pass, so it looks at the whole run up to a slot never used. */
+/*
+ * Slots stand side by side, the lowest free one is taken, so that few pages
+ * are in use. Which is whose is found by a hash in private memory: for each
+ * place a chain of slots, named by one more than their index.
+ */
+static uint32_t hash_of(const char *name)
+{
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < SLOT_NAME && name[i]; i++)
+		h = (h ^ (unsigned char)name[i]) * 16777619u;
+	return h;
+}
+
+static uint32_t *chain_of(const char *name)
+{
+	return &record_st.chains[hash_of(name) & (record_st.slot_room - 1)];
+}
+
+static void chain(uint32_t index)
+{
+	uint32_t *first = chain_of(slot_at(index)->name);
+
+	record_st.chained[index] = *first;
+	*first = index + 1;
+}
+
+static void unchain(uint32_t index)
+{
+	uint32_t *at = chain_of(slot_at(index)->name);
+
+	while (*at && *at != index + 1)
+		at = &record_st.chained[*at - 1];
+	if (*at)
+		*at = record_st.chained[index];
+}
+
+/* Room for slots up to INDEX: those that are chained are chained anew. */
+static void make_room(uint32_t index)
+{
+	CLEANUP(freep) uint32_t *chains = record_st.chains;
+	CLEANUP(freep) uint32_t *chained = record_st.chained;
+	uint32_t was = record_st.slot_room;
+
+	record_st.slot_room = was ? was : 64;
+	while (index >= record_st.slot_room)
+		record_st.slot_room *= 2;
+	record_st.chains = xcalloc(record_st.slot_room, sizeof(*chains));
+	record_st.chained = xcalloc(record_st.slot_room, sizeof(*chained));
+	for (uint32_t c = 0; c < was; c++)
+		for (uint32_t i = chains[c]; i; i = chained[i - 1])
+			chain(i - 1);
+}
+
+static void enter(uint32_t index)
+{
+	if (index >= record_st.slot_room)
+		make_room(index);
+	chain(index);
+}
+
+static uint32_t slot_over(uint64_t offset)
+{
+	const struct header *h = record_st.h;
+	uint64_t past = offset < h->slots_at ? 0 : offset - h->slots_at;
+
+	return (uint32_t)(past / sizeof(struct slot));
+}
+
+/* Only what somebody wrote to is looked at: to read a hole of a memfd makes
+ * it a page. */
+void record_slots_begin(void)
+{
+	const struct header *h = record_st.h;
+	off_t at = (off_t)h->slots_at, end = (off_t)h->records_at;
+	uint32_t i = 0, last;
+
+	make_room(0);
+	record_st.slot_low = 0;
+	while (at < end && (at = lseek(ROLE_STATE, at, SEEK_DATA)) >= 0 &&
+	       at < end) {
+		if (slot_over((uint64_t)at) > i)
+			i = slot_over((uint64_t)at);
+		at = lseek(ROLE_STATE, at, SEEK_HOLE);
+		if (at < 0)
+			return;
+		last = slot_over((uint64_t)at - 1);
+		for (; i <= last && i < h->slots; i++)
+			if (slot_at(i)->name[0])
+				enter(i);
+	}
+}
+
+/* In a state of the first version a name is found by going on from the place
+ * that its hash says, past each that was ever used: an older image may have to
+ * go back to it. */
+static int lowest_free(const char *name)
+{
+	bool hashed = record_st.h->version == STATE_HASHED;
+	uint32_t n = record_st.h->slots;
+	uint32_t from = hashed ? hash_of(name) : record_st.slot_low;
+
+	for (uint32_t k = 0; k < n; k++)
+		if (!slot_at((from + k) % n)->name[0])
+			return (int)((from + k) % n);
+	return -ENOSPC;
+}
+
 int slot_find(const char *name, bool make)
 {
-	uint32_t h = 2166136261u, hole = UINT32_MAX;
+	struct slot *s;
+	int index;
 
-	for (const char *p = name; *p; p++)
-		h = (h ^ (unsigned char)*p) * 16777619u;
-	for (uint32_t n = 0; n < record_st.h->slots; n++) {
-		uint32_t i = (h + n) % record_st.h->slots;
-		struct slot *s = slot_at(i);
-
-		if (strncmp(s->name, name, SLOT_NAME) == 0)
-			return (int)i;
-		if (s->name[0])
-			continue;
-		if (hole == UINT32_MAX)
-			hole = i;
-		if (!s->name[1])	/* never used: the run ends here */
-			break;
-	}
-	if (!make)
-		return -ENOENT;
-	if (hole == UINT32_MAX)
-		return -ENOSPC;
-	memset(slot_at(hole), 0, sizeof(struct slot));
-	strncpy(slot_at(hole)->name, name, SLOT_NAME - 1);
-	return (int)hole;
+	for (uint32_t i = *chain_of(name); i; i = record_st.chained[i - 1])
+		if (strncmp(slot_at(i - 1)->name, name, SLOT_NAME) == 0)
+			return (int)i - 1;
+	index = make ? lowest_free(name) : -ENOENT;
+	if (index < 0)
+		return index;
+	record_st.slot_low = (uint32_t)index + 1;
+	s = slot_at((uint32_t)index);
+	memset(s, 0, sizeof(*s));
+	if (name[0])
+		strncpy(s->name + 1, name + 1, SLOT_NAME - 2);
+	/* Marked used last. */
+	atomic_signal_fence(memory_order_seq_cst);
+	s->name[0] = name[0];
+	enter((uint32_t)index);
+	return index;
 }
 
 void slot_end(uint32_t index)
 {
 	struct slot *s = slot_at(index);
 
+	unchain(index);
+	if (index < record_st.slot_low)
+		record_st.slot_low = index;
+	s->name[0] = 0;
+	atomic_signal_fence(memory_order_seq_cst);
 	memset(s, 0, sizeof(*s));
-	s->name[1] = 1;		/* once used */
+	if (record_st.h->version == STATE_HASHED)
+		s->name[1] = 1; /* once used */
 }
 
 /* ---- texts ---- */

@@ -7,7 +7,8 @@
 #include "base/record.h"
 
 #define STATE_MAGIC   0x3172656873755500ull	/* "\0Uusher1" */
-#define STATE_VERSION 1
+#define STATE_VERSION 2
+#define STATE_HASHED  1	/* slots stood where their hash told */
 #define RECORD_MAGIC  0x5245
 #define RECORD_VERSION 1
 #define TEXTS         16
@@ -54,6 +55,9 @@ struct record_state {
 	uint32_t nbfree;
 	bool *btaken;		/* while taking over: of those below */
 	uint32_t claimable;
+	uint32_t *chains, *chained;	/* slots by name */
+	uint32_t slot_room;
+	uint32_t slot_low;	/* none below is free */
 	uint32_t found;		/* the last serial of another process, or 0 */
 	bool clean;		/* and it ended its last turn */
 };
@@ -61,6 +65,12 @@ extern struct record_state record_st;
 
 /* Where everything lies in a state for MAX records and SLOTS services. */
 void record_layout(struct header *h, uint32_t max, uint32_t slots);
+
+/* After the state is mapped: whose is which slot? */
+void record_slots_begin(void);
+
+/* Of what never changes in the header. */
+uint32_t record_header_sum(const struct header *h);
 
 /* Of magic to kind, then service, arg, serial: what lies around SUM. */
 uint32_t record_sum(const struct record *r);
