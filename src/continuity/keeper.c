@@ -94,6 +94,18 @@ static bool answer(int sock)
 	return n > 0 || errno == EAGAIN;
 }
 
+/* What a service manager owns it makes blocking anew when it starts the next
+ * usher, whatever the workers that accept there have made of it. */
+static void note_doors(void)
+{
+	for (int i = -1; (i = record_next(RECORD_DOOR, i)) >= 0;) {
+		int flags = fcntl(record_at(i)->fd[0], F_GETFL);
+
+		RECORD_AS(i, struct door_data)->noted =
+			flags & O_NONBLOCK ? NOTED_NONBLOCK : NOTED_BLOCKS;
+	}
+}
+
 /* A supervisor starts the next usher, which asks: on the channel that is in
  * systemd's store, or at the socket beside the control socket. */
 static void wait_for_next(uint32_t me)
@@ -220,8 +232,10 @@ static void keeper_main(uint32_t me, int master)
 			_exit(0);	/* the one that owns acts */
 		back = step_back();
 		g->crashes++;
-		if (g->keeper != KEEPER_RESPAWN && !back)
+		if (g->keeper != KEEPER_RESPAWN && !back) {
+			note_doors();
 			wait_for_next(me);
+		}
 		close(master);
 		wait_a_little(failures++);
 		master = respawn();

@@ -96,7 +96,7 @@ static bool hang_door(struct service *s, int i)
 		name.len = 0;
 	a = configured(s, d, &name, record_at(i)->arg);
 	if (a) {
-		listener_hang(s, i, a);
+		listener_as_noted(listener_hang(s, i, a));
 		return true;
 	}
 	if (!d->adopted || describe(d, &name, &own) < 0)

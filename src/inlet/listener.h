@@ -55,6 +55,10 @@ void listener_rest(struct endpoint *ep, int error);
  * is the socket's, not ours alone, so it is set again before each accept. */
 void endpoint_foreign(struct endpoint *ep);
 
+/* After a take-over: O_NONBLOCK of what a service manager owns is again as the
+ * keeper saw it at the end of the usher before. */
+void listener_as_noted(struct endpoint *ep);
+
 /* Before EP's socket is read by something that would wait: not blocking, if
  * others can have made it so. A service manager does for what its socket units
  * own, at each start (systemd.exec(5), NonBlocking=): also when the next usher

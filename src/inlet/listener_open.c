@@ -93,6 +93,16 @@ struct endpoint *listener_hang(struct service *s, int record,
 	return ep;
 }
 
+void listener_as_noted(struct endpoint *ep)
+{
+	struct door_data *d = RECORD_AS(ep->record, struct door_data);
+
+	if (ep->addr.kind == ADDR_FD && d->noted != NOTED_NOTHING)
+		fd_nonblock(record_at(ep->record)->fd[0],
+			    d->noted == NOTED_NONBLOCK);
+	d->noted = NOTED_NOTHING;
+}
+
 struct endpoint *listener_adopt(struct service *s, int fd,
 				const struct addr *addr,
 				enum endpoint_use use)

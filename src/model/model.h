@@ -233,13 +233,21 @@ struct endpoint {
 };
 
 /* RECORD_DOOR's data. Its arg is enum endpoint_use. */
+/* What O_NONBLOCK was when usher ended. */
+enum door_noted {
+	NOTED_NOTHING,
+	NOTED_BLOCKS,
+	NOTED_NONBLOCK,
+};
+
 struct door_data {
 	uint64_t arrivals;
 	uint64_t inode;		/* of a Unix path or FIFO that we bound */
 	uint32_t kind;		/* enum addr_kind */
 	uint32_t adopted;
 	char path[112];		/* Unix, FIFO; fd: its name; else empty */
-	uint16_t foreign;
+	uint8_t foreign;
+	uint8_t noted;		/* enum door_noted, by the keeper */
 	uint16_t watched;	/* epoll looks at it */
 	uint32_t leaving;	/* inlet/leaving's: no door any more */
 };

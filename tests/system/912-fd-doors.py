@@ -19,26 +19,45 @@ workers = 1
 [service more]
 listen = fd:more
 builtin = echo
+
+[service told]
+handoff = share
+listen = fd:told
+exec = /usr/bin/python3 @TESTS@/share_worker.py told
+
+[service plain]
+handoff = share
+listen = fd:plain
+exec = /usr/bin/python3 @TESTS@/share_worker.py plain
 """
 
-MORE = """[Unit]
+DOORS = ("more", "told", "plain")
+DOOR = """[Unit]
 StartLimitIntervalSec=0
 [Socket]
-ListenStream=/run/more
-FileDescriptorName=more
+ListenStream=/run/NAME
+FileDescriptorName=NAME
 Service=usher.service
 """
+SOCKETS = ["usher.socket"] + [f"usher-{name}.socket" for name in DOORS]
 
 
-def ask(unit, door, text=""):
-    return unit.run("socat", "-t10", "-", door, input=text).stdout
+ASK = """
+for i in 1 2; do
+	socat -t10 - TCP:127.0.0.1:80 </dev/null | grep -q . && echo web
+	echo more | socat -t10 - UNIX-CONNECT:/run/more
+done
+socat -t10 - UNIX-CONNECT:/run/told </dev/null; echo
+socat -t10 - UNIX-CONNECT:/run/plain </dev/null
+"""
 
 
 def serves(unit):
-    """Twice: who waits in accept for the next client answers the first."""
-    for _ in range(2):
-        assert ask(unit, "TCP:127.0.0.1:80")
-        assert ask(unit, "UNIX-CONNECT:/run/more", "x\n") == "x\n"
+    """Twice: who waits in accept for the next client answers the first. Who
+    accepts for itself finds its door as it made it. The pid of plain's."""
+    *said, plain = unit.sh(ASK, status=None).stdout.splitlines()
+    assert said == ["web", "more"] * 2 + ["does not wait"], said
+    return plain
 
 
 def wrong_file(unit):
@@ -58,18 +77,19 @@ def wrong_file(unit):
     serves(unit)
     unit.write(good)
     unit.ctl("reload")
-    wait_for(lambda: unit.show("StatusText") == "2 services, 0 degraded")
+    wait_for(lambda: unit.show("StatusText") == "4 services, 0 degraded")
     assert unit.pid == pid
     serves(unit)
 
 
 def one(unit):
-    unit.put("/etc/systemd/system/usher-more.socket", MORE)
+    for name in DOORS:
+        unit.put(f"/etc/systemd/system/usher-{name}.socket",
+                 DOOR.replace("NAME", name))
     unit.run("systemctl", "daemon-reload")
-    unit.run("systemctl", "start", "usher.socket", "usher-more.socket")
+    unit.run("systemctl", "start", *SOCKETS)
     assert not unit.active()
-    assert ask(unit, "TCP:127.0.0.1:80")        # the first starts usher
-    assert ask(unit, "UNIX-CONNECT:/run/more", "x\n") == "x\n"
+    plain = serves(unit)        # the first client starts usher
     assert unit.active()
     unit.ctl("reload")
     for _ in range(2):
@@ -80,13 +100,15 @@ def one(unit):
         unit.kill()
         serves(unit)
     wrong_file(unit)
-    # Stopped: the door is systemd's and brings usher back.
+    assert serves(unit) == plain
+    # Stopped: the doors are systemd's and bring usher back.
     unit.ctl("stop")
-    left = [line for line in unit.left() if "/run/more" not in line]
+    left = [line for line in unit.left()
+            if not any(f" /run/{name} " in line for name in DOORS)]
     assert not left, left
-    assert ask(unit, "TCP:127.0.0.1:80")
-    wait_for(unit.active)
-    unit.run("systemctl", "stop", "usher.socket", "usher-more.socket")
+    assert serves(unit) != plain
+    assert unit.active()
+    unit.run("systemctl", "stop", *SOCKETS)
 
 
 for root in ("boot12", "boot13"):

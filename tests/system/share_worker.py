@@ -45,7 +45,10 @@ while True:
         except BlockingIOError:
             continue
         client.setblocking(True)
-        if how == "systemd":
+        if how == "told":
+            client.sendall(b"waits" if os.get_blocking(door.fileno())
+                           else b"does not wait")
+        elif how == "systemd":
             client.sendall(text.encode())
         else:
             client.sendall(b"%d\n" % os.getpid())
