@@ -1,18 +1,15 @@
 """Under load, and nothing is lost: kill -9, systemctl restart, a binary that
 is broken for two seconds, a wrong file on disk, upgrades to good and bad
 images, a package update."""
-import os
-import sys
-
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "system"))
 from continuity_lib import dose, pause
 from continuity_load import DOORS
 from harness import wait_for
 from systemd_lib import Unit
 
-group = "soak"
+group = "systemd"
 roots = ["boot12", "boot13"]
 timeout = 240
+full = 1800
 
 CONF = """
 [usher]
