@@ -38,6 +38,13 @@ static bool by_source(const struct conf_service *c)
 	return c->max_per_source || c->rate_per_source.per_second > 0;
 }
 
+/* No limit asks for them any more, and nobody is counted there. */
+static void forget_sources(struct admit *a)
+{
+	if (!a->by_source && a->inside == 0)
+		sources_free(&a->sources);
+}
+
 /* Without memory for sources nobody is kept out for one. */
 static void learn(struct service *s, struct admit *a)
 {
@@ -47,6 +54,7 @@ static void learn(struct service *s, struct admit *a)
 		a->sources = sources_new(s->slot);
 	a->by_source = by_source(c) && a->sources;
 	a->open = !a->by_source && !has_rate(c) && c->rules.n == 0;
+	forget_sources(a);
 }
 
 static struct admit *of(struct service *s)
@@ -267,6 +275,7 @@ void admit_leave(struct service *s, uint32_t source)
 	if (source > PLACE)
 		source_leave(a->sources, source - PLACE,
 			     &s->conf->rate_per_source);
+	forget_sources(a);
 	if (a->said_full && !full(s, a)) {
 		a->said_full = false;
 		service_room(s);
