@@ -222,6 +222,9 @@ class CallError(Exception):
 
 # --- the daemon --------------------------------------------------------------------
 
+daemons = set()         # those that live
+
+
 class Daemon:
     """usher serve with CONF, from ready to gone.
 
@@ -344,6 +347,7 @@ class Daemon:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=env, cwd=self.dir)
         self.pid = self.proc.pid
+        daemons.add(self)
         if ready:
             self.wait_ready()
 
@@ -439,6 +443,7 @@ class Daemon:
             problems.append(str(failure))
         finally:
             self.end_badly()
+            daemons.discard(self)
             problems += self.sanitizer_reports() + self.slow_callbacks()
             if self.notify:
                 self.notify.close()
@@ -491,9 +496,9 @@ class Daemon:
 
     def leftovers(self):
         """Live processes that were not there before usher, less those that
-        the test started itself and still holds."""
+        the test started itself and still holds, and other daemons'."""
         found = []
-        for pid in set(descendants()) - self.before - held():
+        for pid in set(descendants()) - self.before - held() - self.others():
             try:
                 if process_state(pid) == "Z" and pid in children():
                     os.waitpid(pid, os.WNOHANG)
@@ -503,6 +508,12 @@ class Daemon:
             if process_state(pid) not in ("", "Z", "X"):
                 found.append(pid)
         return found
+
+    def others(self):
+        """Processes of daemons beside this one."""
+        return {pid for daemon in daemons - {self}
+                for top in {daemon.proc.pid, daemon.pid}
+                for pid in (top, *descendants(top))}
 
     def end_badly(self):
         """Whatever happened: nothing of ours may stay."""
