@@ -125,6 +125,7 @@ int record_open(uint32_t max, uint32_t slots)
 	if (r < 0)
 		return r;
 	*record_st.h = h;
+	record_globals()->level = record_st.level = LEVEL(STATE_VERSION);
 	free_lists();
 	record_slots_begin();
 	return 0;
@@ -154,9 +155,25 @@ int record_adopt(const char **why)
 	record_st.claimable = record_st.h->buffers_high;
 	record_st.found = record_st.h->serial;
 	record_st.clean = record_st.h->globals.clean;
+	record_st.level = (unsigned)record_st.h->globals.level;
 	record_st.btaken = xcalloc(record_st.claimable + 1,
 				   sizeof(*record_st.btaken));
 	return plug_roles();
+}
+
+void record_settle(void)
+{
+	memset(record_st.base + sizeof(struct header), 0,
+	       HEADER_ROOM - sizeof(struct header));
+	for (int i = -1; (i = record_next(RECORD_NONE, i)) >= 0;)
+		if (record_at(i)->kind >= RECORD_KINDS)
+			record_close(i);
+	record_globals()->level = LEVEL(STATE_VERSION);
+}
+
+unsigned record_level(void)
+{
+	return record_st.level;
 }
 
 bool record_was_clean(void)
@@ -280,8 +297,8 @@ bool record_step_back(int fd)
 
 	if (h == MAP_FAILED)
 		return false;
-	if (h->magic == STATE_MAGIC && h->globals.phase &&
-	    (h->version == STATE_VERSION || h->version == STATE_HASHED)) {
+	if (h->magic == STATE_MAGIC &&
+	    ERA(h->version) == ERA(STATE_VERSION) && h->globals.phase) {
 		was = true;
 		h->globals.phase = 0;
 		h->globals.image = !h->globals.image;
@@ -326,7 +343,7 @@ int record_new(enum record_kind kind, uint32_t service, uint32_t arg)
 	memset(r, 0, sizeof(*r));
 	r->magic = RECORD_MAGIC;
 	r->len = sizeof(*r);
-	r->version = RECORD_VERSION;
+	r->version = STATE_VERSION;
 	r->kind = kind;
 	r->service = service;
 	r->arg = arg;

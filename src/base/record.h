@@ -31,6 +31,11 @@
 
 #include "base/mem.h"
 
+/* 1: tests/usher-next, another build whose state has more. */
+#ifndef USHER_NEXT
+#define USHER_NEXT 0
+#endif
+
 /* Descriptors with a fixed number. */
 enum record_role {
 	ROLE_STATE = 3,	/* the memfd */
@@ -68,6 +73,9 @@ enum record_kind {
 	RECORD_LEASE,	/* a door lent to a program, fd 0 its pidfd */
 	RECORD_WATCH,	/* inotify, resolver's and other wake-ups: rebuilt */
 	RECORD_SOURCES,	/* fd 0 a memfd: how fast each source came */
+#if USHER_NEXT
+	RECORD_NEXT,
+#endif
 	RECORD_KINDS,
 };
 
@@ -120,6 +128,11 @@ struct record_globals {
 	uint64_t nofile_soft, nofile_hard;	/* RLIMIT_NOFILE at birth */
 	int32_t result;		/* of an upgrade: 0, -errno */
 	char why[108];		/* and its text */
+	uint64_t level;		/* of the image that settled last */
+#if USHER_NEXT
+	uint64_t next;
+#endif
+	/* New ones come last, in eights (doc/HACKING). */
 };
 
 /*
@@ -131,6 +144,18 @@ int record_open(uint32_t max, uint32_t slots);
 /* Maps the state at ROLE_STATE that another process left; checks header and
  * records as record_check does. Returns 0, or -EINVAL and why in *WHY. */
 int record_adopt(const char **why);
+
+/*
+ * Nobody goes back to the image before this one: what only that one knew is
+ * ended. Records of kinds that are not known here are closed, fields of the
+ * globals that are not known here become zero. Until then both are left.
+ */
+void record_settle(void);
+
+/* The level of the image that settled last before this process. Where it is
+ * lower than that of a field in a kind's data, what stands in that field is
+ * not kept up: it counts as zero. */
+unsigned record_level(void);
 
 /* Was nothing in flight in what this process took over? An upgrade's state
  * is so: what it says is believed. */

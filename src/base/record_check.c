@@ -8,6 +8,9 @@
 
 #include "base/record_private.h"
 
+static const char other_era[] =
+	"its layout is of another era: shut usher down, then start the other";
+
 static uint32_t sum_words(const void *p, size_t bytes)
 {
 	uint64_t h = 0x9e3779b97f4a7c15ull;
@@ -72,14 +75,18 @@ static const char *check_header(const struct header *h, size_t size)
 
 	if (size < HEADER_ROOM || h->magic != STATE_MAGIC)
 		return "it is no state of usher's";
-	if (h->version != STATE_VERSION && h->version != STATE_HASHED)
-		return "its version is another one";
+	if (ERA(h->version) != ERA(STATE_VERSION))
+		return other_era;
 	if (h->sum != record_header_sum(h))
 		return "its header's checksum is wrong";
-	if (h->records > 1u << 22 || h->slots > 1u << 20)
+	if (h->records > 1u << 22 || h->slots > 1u << 20 ||
+	    h->header_len < offsetof(struct header, globals.level) ||
+	    h->header_len > HEADER_ROOM)
 		return "its header is out of range";
 	record_layout(&want, h->records, h->slots);
+	/* Another level's may be longer or shorter. */
 	want.version = h->version;
+	want.header_len = h->header_len;
 	if (memcmp(&want, h, offsetof(struct header, sum)) ||
 	    h->size > size || h->high > h->records)
 		return "its header is out of range";
@@ -122,6 +129,8 @@ const char *record_check(const void *state, size_t size)
 		if (r->magic != RECORD_MAGIC || r->len != sizeof(*r) ||
 		    r->sum != record_sum(r))
 			return "a record's checksum is wrong";
+		if (ERA(r->version) != ERA(STATE_VERSION))
+			return other_era;
 		for (int k = 0; k < RECORD_FDS; k++)
 			if (r->fd[k] < -1 || r->fd[k] >= 1 << 22)
 				return "a record's descriptor is out of range";

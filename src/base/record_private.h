@@ -7,10 +7,16 @@
 #include "base/record.h"
 
 #define STATE_MAGIC   0x3172656873755500ull	/* "\0Uusher1" */
-#define STATE_VERSION 2
-#define STATE_HASHED  1	/* slots stood where their hash told */
 #define RECORD_MAGIC  0x5245
-#define RECORD_VERSION 1
+/*
+ * Of header and records. The high byte is the era: who is of another one
+ * can't read it. The low byte is the level, one more with each field or kind
+ * that is added: from 2 on any goes on from any other (doc/HACKING).
+ */
+#define STATE_VERSION (0x0002 + USHER_NEXT)
+#define STATE_HASHED  0x0001	/* slots stood where their hash told */
+#define ERA(version)   ((version) >> 8)
+#define LEVEL(version) ((version) & 0xff)
 #define TEXTS         16
 #define TEXT_AREA     (256u << 20)
 #define BUFFERS_MAX   65536u
@@ -37,7 +43,7 @@ struct header {
 	uint64_t text_used;
 	uint32_t buffers_high;		/* buffers ever used */
 	struct text texts[TEXTS];
-	struct record_globals globals;
+	struct record_globals globals;	/* may grow, into the room's zeros */
 };
 
 #define HEADER_ROOM 8192
@@ -60,6 +66,7 @@ struct record_state {
 	uint32_t slot_low;	/* none below is free */
 	uint32_t found;		/* the last serial of another process, or 0 */
 	bool clean;		/* and it ended its last turn */
+	unsigned level;		/* of who settled last before us */
 };
 extern struct record_state record_st;
 

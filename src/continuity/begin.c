@@ -190,6 +190,8 @@ enum begin_how begin_find(bool carry, const char *control, char **why)
 void begin_succeeded(void)
 {
 	record_globals()->takeovers = 0;
+	if (record_globals()->phase == 0)	/* else when confirmed */
+		record_settle();
 }
 
 static const char *leaving_name(unsigned which, char *buf, size_t len)

@@ -348,6 +348,7 @@ static void confirmed(void *arg)
 {
 	(void)arg;
 	record_globals()->phase = 0;
+	record_settle();
 	note(0, "the new image serves");
 	dup2(ROLE_NULL, other_image());
 	fdstore_image_end();

@@ -185,7 +185,7 @@ static void op_record(struct input *in)
 		return;
 	r = &record_all()[h->high++];
 	*r = (struct record){ .magic = RECORD_MAGIC, .len = sizeof(*r),
-			      .version = RECORD_VERSION,
+			      .version = STATE_VERSION,
 			      .kind = byte(in) % (RECORD_KINDS + 1),
 			      .service = byte(in), .arg = byte(in) };
 	if (r->service == 255)
