@@ -71,7 +71,7 @@ enum record_kind {
 	RECORD_CLIENT,	/* a control client */
 	RECORD_STORED,	/* a descriptor held for others */
 	RECORD_LEASE,	/* a door lent to a program, fd 0 its pidfd */
-	RECORD_WATCH,	/* inotify, resolver's and other wake-ups: rebuilt */
+	RECORD_WATCH,	/* resolver's and other wake-ups: rebuilt; inotify */
 	RECORD_SOURCES,	/* fd 0 a memfd: how fast each source came */
 #if USHER_NEXT
 	RECORD_NEXT,

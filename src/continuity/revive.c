@@ -18,6 +18,7 @@
 #include "inlet/passed.h"
 #include "inlet/proxy.h"
 #include "inlet/request.h"
+#include "inlet/spool.h"
 #include "trigger/trigger.h"
 #include "work/worker.h"
 
@@ -364,7 +365,7 @@ void revive_records(struct usher *u, int (*control)(struct usher *u, int i),
 	if (!record_was_clean())
 		record_own();
 	for (int i = -1; (i = record_next(RECORD_WATCH, i)) >= 0;)
-		if (record_is_old(i))
+		if (record_is_old(i) && spool_adopt(u, i) < 0)
 			record_close(i);	/* each part opens its own */
 	if (!record_was_clean())
 		strays_collect();
@@ -384,6 +385,7 @@ void revive_records(struct usher *u, int (*control)(struct usher *u, int i),
 
 void revive_strays(struct usher *u, struct revived *out)
 {
+	spool_settle(u);
 	if (record_was_clean())
 		strays_sweep(u, out);
 	else

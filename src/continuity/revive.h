@@ -32,7 +32,8 @@ void revive_later(void (*done)(void *arg), void *arg);
 /* All of them now: for who must see everything that there is. */
 void revive_rest(void);
 
-/* Descriptors that no record explains. Handlers are started. */
+/* Descriptors that no record explains, and what nobody asked for again.
+ * Handlers are started. */
 void revive_strays(struct usher *u, struct revived *out);
 
 #endif

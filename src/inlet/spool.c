@@ -17,6 +17,9 @@
 
 #define RETRY_MS 1000
 
+/* What a RECORD_WATCH of the spool has as its argument. */
+#define WATCH_SPOOL 1
+
 #define CHANGES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
 #define ENDS    (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)
 
@@ -159,15 +162,46 @@ static void on_events(void *arg, uint32_t events)
 	for (ssize_t i = 0; i < n;) {
 		const struct inotify_event *e = (const void *)(buf + i);
 		struct spooled *f;
+		bool known = e->mask & (IN_Q_OVERFLOW | IN_IGNORED);
 
 		i += (ssize_t)sizeof(*e) + e->len;
 		TAILQ_FOREACH(f, &sp->fifos, entry)
-			if (f->wd == e->wd || (e->mask & IN_Q_OVERFLOW))
+			if (f->wd == e->wd || (e->mask & IN_Q_OVERFLOW)) {
+				known = true;
 				event_of(sp, f, e);
+			}
+		if (!known)	/* of a process that was killed */
+			inotify_rm_watch(inotify_of(sp), e->wd);
 	}
 }
 
 /* ---- life ---- */
+
+static struct spool *spool_new(struct usher *u, int record)
+{
+	struct spool *sp = xcalloc(1, sizeof(*sp));
+
+	sp->u = u;
+	sp->record = record;
+	TAILQ_INIT(&sp->fifos);
+	loop_watch(u->loop, record, 0, EPOLLIN, on_events, sp);
+	return u->trigger = sp;
+}
+
+/* Of another kind of descriptor it would say EINVAL. */
+static bool is_inotify(int fd)
+{
+	return inotify_add_watch(fd, "", IN_CREATE) < 0 && errno == ENOENT;
+}
+
+int spool_adopt(struct usher *u, int record)
+{
+	if (record_at(record)->arg != WATCH_SPOOL || u->trigger ||
+	    !is_inotify(record_at(record)->fd[0]))
+		return -EINVAL;
+	spool_new(u, record);
+	return 0;
+}
 
 static struct spool *spool_of(struct usher *u)
 {
@@ -177,7 +211,8 @@ static struct spool *spool_of(struct usher *u)
 	if (sp)
 		return sp;
 	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	record = fd < 0 ? -errno : record_new(RECORD_WATCH, RECORD_NOBODY, 0);
+	record = fd < 0 ? -errno : record_new(RECORD_WATCH, RECORD_NOBODY,
+					      WATCH_SPOOL);
 	if (record < 0) {
 		log_error("FIFOs can't be watched: %s (raise "
 			  "fs.inotify.max_user_instances)", strerror(-record));
@@ -187,12 +222,7 @@ static struct spool *spool_of(struct usher *u)
 	}
 	record_set_fd(record, 0, fd);
 	record_commit(record);
-	sp = xcalloc(1, sizeof(*sp));
-	sp->u = u;
-	sp->record = record;
-	TAILQ_INIT(&sp->fifos);
-	loop_watch(u->loop, record, 0, EPOLLIN, on_events, sp);
-	return u->trigger = sp;
+	return spool_new(u, record);
 }
 
 /* close() of an inotify descriptor waits for the kernel's marks to be gone:
@@ -216,6 +246,18 @@ static void close_inotify(struct spool *sp)
 	if (!sp->u->stopping && offload(close_it, closed, fd) < 0)
 		close_it(fd);
 	record_close(sp->record);
+}
+
+void spool_settle(struct usher *u)
+{
+	struct spool *sp = u->trigger;
+
+	if (!sp || !TAILQ_EMPTY(&sp->fifos))
+		return;
+	timer_cancel(u->loop, &sp->retry);
+	close_inotify(sp);
+	u->trigger = NULL;
+	free(sp);
 }
 
 void spool_watch(struct endpoint *ep)
@@ -260,10 +302,5 @@ void spool_leave(struct endpoint *ep)
 	free(f->name);
 	free(f->told);
 	free(f);
-	if (!TAILQ_EMPTY(&sp->fifos))
-		return;
-	timer_cancel(sp->u->loop, &sp->retry);
-	close_inotify(sp);
-	sp->u->trigger = NULL;
-	free(sp);
+	spool_settle(sp->u);
 }

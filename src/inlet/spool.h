@@ -16,4 +16,13 @@ void spool_watch(struct endpoint *ep);
 /* It is not any more. */
 void spool_leave(struct endpoint *ep);
 
+/*
+ * After a take-over the inotify descriptor in RECORD goes on: it has its
+ * watches, and what happened meanwhile; and to close it waits for the kernel.
+ * 0, or -EINVAL: it is none. Settle, when all doors are attended: without a
+ * FIFO it is let go.
+ */
+int spool_adopt(struct usher *u, int record);
+void spool_settle(struct usher *u);
+
 #endif
