@@ -5,6 +5,7 @@ import os
 import signal
 
 from harness import Daemon, wait_for
+from continuity_lib import settled
 
 timeout = 120
 
@@ -37,6 +38,7 @@ def upgrade():
         usher.call("Upgrade")
     except ConnectionError:
         pass
+    settled(usher)      # a death on probation brings the old image back
 
 
 def inside(name):
