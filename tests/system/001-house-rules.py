@@ -37,7 +37,7 @@ LIBRARIES = {
     r"n?curses.*": r"client/",
 }
 
-LONGEST_FUNCTION = 120
+LONGEST_FUNCTION = 90
 WIDEST = 80
 
 # Where an absolute path may begin, on any machine; and the rest of one that
