@@ -166,6 +166,13 @@ int request_recover(struct request *q)
 	while (n > d->len && (unsigned char)buf[n - 1] == REQUEST_BLANK)
 		n--;
 	set_range(d, d->at, n);
+	/* A datagram came whole, but who sent it is not known any more. */
+	if (q->kind == ADDR_UNIX_DGRAM && n > 0) {
+		if (q->set->service->conf->rules.n)
+			request_used(q, n - d->at);
+		else
+			d->whole = 1;
+	}
 	return 0;
 }
 

@@ -255,6 +255,7 @@ static int read_datagram(struct request *q)
 	r = fd_receive(record_at(q->ep->record)->fd[0], &m, MSG_DONTWAIT);
 	if (r == -EAGAIN || (r < 0 && r != -EBADMSG && r != -EMSGSIZE))
 		return r == -EINTR;
+	FAULT("datagram-read");
 	for (int i = m.extra + (r == -EBADMSG); i > 0; i--)
 		refused(q, REFUSED_FDS);
 	d->len = (uint32_t)m.len;
