@@ -25,7 +25,8 @@
 static struct {
 	int *fd;
 	size_t n;
-	struct timer sweep;
+	struct timer turn;
+	struct task sweep;
 	int at;			/* the next that is looked at */
 	struct usher *u;
 	struct revived *told;
@@ -58,11 +59,14 @@ static bool held_by(const char *pid, ino_t inode)
 	return found;
 }
 
+/* Ours may not have come to say its name. */
 static bool is_keeper(const char *pid)
 {
 	char path[64], name[32] = "";
 	FILE *f;
 
+	if (strtoul(pid, NULL, 10) == record_globals()->keeper_pid)
+		return true;
 	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
 	f = fopen(path, "re");
 	if (f && !fgets(name, sizeof(name), f))
@@ -217,6 +221,8 @@ void strays_revive(struct usher *u, struct revived *out)
 	strays.n = 0;
 }
 
+static void sweep_soon(void *arg);
+
 /* A slice of the numbers in each turn: twenty thousand are milliseconds. */
 static void sweep(void *arg)
 {
@@ -228,7 +234,14 @@ static void sweep(void *arg)
 		if (!mine[strays.at] && fcntl(strays.at, F_GETFD) == 0)
 			revive_stray(strays.u, strays.at, strays.told);
 	if (strays.at < max)
-		timer_set(strays.u->loop, &strays.sweep, 0, sweep, NULL);
+		timer_set(strays.u->loop, &strays.turn, 0, sweep_soon, NULL);
+}
+
+/* At the round's end, when what it brought is in records or gone on. */
+static void sweep_soon(void *arg)
+{
+	(void)arg;
+	task_set(strays.u->loop, &strays.sweep, sweep, NULL);
 }
 
 void strays_sweep(struct usher *u, struct revived *out)
@@ -236,5 +249,5 @@ void strays_sweep(struct usher *u, struct revived *out)
 	strays.u = u;
 	strays.told = out;
 	strays.at = RECORD_LOW;
-	timer_set(u->loop, &strays.sweep, 0, sweep, NULL);
+	timer_set(u->loop, &strays.turn, 0, sweep_soon, NULL);
 }
