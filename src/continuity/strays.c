@@ -102,12 +102,19 @@ static bool held_elsewhere(int fd)
 }
 
 /* A Unix socket counts nothing: what lies unread, or an end that was said,
- * tells. An answer that was read and closed does not (usher(8), CAVEATS). */
+ * tells. An answer that was read and closed does not (usher(8), CAVEATS). No
+ * bytes ask a stream for its end; of packets they would be one. */
 static bool was_answered_unix(int fd)
 {
-	return fd_outq(fd) > 0 ||
-	       (send(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
-		errno == EPIPE);
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	if (fd_outq(fd) > 0)
+		return true;
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	       type == SOCK_STREAM &&
+	       send(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+	       errno == EPIPE;
 }
 
 /* Did bytes go out to the client? Then somebody had it. */

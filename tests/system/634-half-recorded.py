@@ -49,6 +49,13 @@ workers = 2
 settle = 0
 exec = /usr/bin/python3 @TESTS@/pass_worker.py hello
 
+[service packets]
+listen = unix-seqpacket:@DIR@/packets
+handoff = pass
+workers = 1
+settle = 0
+exec = /usr/bin/python3 @TESTS@/pass_worker.py hello
+
 [service job]
 trigger = unix:@DIR@/job
 trigger_ack = yes
@@ -108,6 +115,12 @@ def handed(usher):
         assert text.count(b"\n") == 1, text
 
 
+def packets(usher):
+    """Accepted and not handed on: asking how it stands tells it nothing."""
+    with usher.client("packets") as client:
+        assert client.recv(100).endswith(b"\n")
+
+
 def worker(usher):
     """The one that was being started is looked after: killed, it is
     replaced."""
@@ -140,5 +153,6 @@ if not is_debug():
 for each in (("client-recorded", control), ("spawn-recorded", spawned),
              ("relay-recorded", echoed), ("relay-recorded", relayed),
              ("trigger-accepted", triggered), ("pass-handed", handed),
-             ("worker-recorded@4", worker)):
+             ("pass-hand", packets),
+             ("worker-recorded@5", worker)):
     one(*each)
