@@ -145,10 +145,11 @@ void doors_end(struct service *s)
 	arrival_drop_waiting(s);
 	proxy_drop(s);
 	passed_drop(s);
-	trigger_free(s);
+	trigger_stop(s, true);
 	while ((ep = TAILQ_FIRST(&s->endpoints)))
 		doors_close(ep);
 	if (s->handler)
 		s->handler->end(s);
+	trigger_free(s);	/* a handler says how its runs ended */
 	admit_free(s);
 }
