@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "conf/keys.h"
 #include "conf/names.h"
@@ -44,6 +45,12 @@ void conf_unref(struct conf **conf)
 	assert(c->refs > 0);
 	if (--c->refs > 0)
 		return;
+	names_free(c->names);
+	free(c->names);
+	if (c->block) {
+		munmap(c->block, c->block_len);
+		return;
+	}
 	while ((s = TAILQ_FIRST(&c->services))) {
 		TAILQ_REMOVE(&c->services, s, entry);
 		conf_service_free(s);
@@ -54,8 +61,6 @@ void conf_unref(struct conf **conf)
 		free(c->texts[i].text);
 	free(c->texts);
 	strv_free(&c->files);
-	names_free(c->names);
-	free(c->names);
 	free(c->path);
 	free(c->set);
 	free(c);

@@ -240,6 +240,9 @@ struct conf {
 	struct conf_where *set;
 	TAILQ_HEAD(conf_services, conf_service) services;
 	size_t nservices;
+	/* What all of it lies in, if it was packed (conf/pack.h). */
+	void *block;
+	size_t block_len;
 };
 
 /* Every mistake and note, a line each: "FILE:LINE: [section] key: ...". */

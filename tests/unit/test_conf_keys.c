@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#include "conf/pack.h"
 
 /* The kinds of service, each by the letter that ACTS below uses. */
 static const struct kind {
@@ -214,21 +217,62 @@ static const char *base_of(char letter)
 	return NULL;
 }
 
-static char *effective(const struct conf *c)
+static char *printed(const struct conf *c, bool where)
 {
 	char *text = NULL;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
 
-	conf_print(c, NULL, false, f);
+	conf_print(c, NULL, where, f);
 	fclose(f);
 	return text;
+}
+
+/* What was packed is the same, also when where it came from is gone. */
+static void packs(const char *text)
+{
+	struct conf_report report = { 0 };
+	struct conf *c = NULL, *again;
+	size_t len, len2;
+	void *block, *map;
+
+	ck_assert_int_eq(load(text, &c, &report), 0);
+	conf_report_free(&report);
+	CLEANUP(freep) char *before = printed(c, true);
+	CLEANUP(freep) char *dump = conf_dump(c, &len);
+
+	block = conf_pack(c, &len);
+	conf_unref(&c);
+	map = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(map, MAP_FAILED);
+	memcpy(map, block, len);
+	ck_assert_ptr_null(conf_unpack(map, len - 1));
+	again = conf_unpack(map, len);
+	ck_assert_ptr_nonnull(again);
+	CLEANUP(freep) char *after = printed(again, true);
+	CLEANUP(freep) char *dump2 = conf_dump(again, &len2);
+
+	ck_assert_str_eq(before, after);
+	ck_assert_str_eq(dump, dump2);
+	if (!TAILQ_EMPTY(&again->services)) {
+		ck_assert_int_eq(load(text, &c, &report), 0);
+		ck_assert_uint_eq(conf_compare(TAILQ_FIRST(&c->services),
+					       TAILQ_FIRST(&again->services),
+					       NULL), CONF_SAME);
+		ck_assert_ptr_nonnull(conf_find(again, TAILQ_FIRST(
+					&c->services)->name));
+		conf_unref(&c);
+		conf_report_free(&report);
+	}
+	free(block);
+	conf_unref(&again);
 }
 
 /* What is printed reads back, and prints the same. */
 static void reads_back(const struct conf *c)
 {
-	CLEANUP(freep) char *once = effective(c);
+	CLEANUP(freep) char *once = printed(c, false);
 	CLEANUP(freep) char *twice = NULL;
 	struct conf_report report = { 0 };
 	struct conf *again = NULL;
@@ -237,7 +281,7 @@ static void reads_back(const struct conf *c)
 	ck_assert_msg(r == 0, "%s\n%s", once,
 		      report.errors.n ? report.errors.v[0] : "");
 	ck_assert_msg(report.notes.n == 0, "a note");
-	twice = effective(again);
+	twice = printed(again, false);
 	ck_assert_str_eq(once, twice);
 	if (!TAILQ_EMPTY(&c->services))
 		ck_assert_uint_eq(conf_compare(TAILQ_FIRST(&c->services),
@@ -256,6 +300,7 @@ static void good(const char *text)
 	ck_assert_msg(r == 0, "%s\n%s", text,
 		      report.errors.n ? report.errors.v[0] : "");
 	reads_back(c);
+	packs(text);
 	conf_unref(&c);
 	conf_report_free(&report);
 }
