@@ -51,6 +51,7 @@ enum record_role {
 	ROLE_RESERVE,	/* given up to be able to say no at EMFILE */
 	ROLE_ASK,	/* where the next usher asks the keeper (no manager) */
 	ROLE_ALARM,	/* timerfd: the loop's next timer */
+	ROLE_MADE,	/* what a rehearsal made of the configuration */
 	RECORD_LOW = 20,
 };
 

@@ -23,6 +23,7 @@
 #include "base/fd.h"
 #include "base/record.h"
 #include "continuity/keeper.h"
+#include "continuity/made.h"
 #include "continuity/takeover.h"
 #include "inlet/listener.h"
 
@@ -256,7 +257,14 @@ static int recall(const char *name, struct conf **out,
 
 int begin_recall(struct conf **out, struct conf_report *report)
 {
-	return recall(CONF_TEXT, out, report);
+	size_t len;
+	const char *text = record_text(CONF_TEXT, &len);
+	struct conf *made = text ? made_take(text, len) : NULL;
+
+	if (!made)
+		return recall(CONF_TEXT, out, report);
+	*out = made;
+	return 0;
 }
 
 int begin_recall_leaving(unsigned which, struct conf **out)

@@ -23,6 +23,7 @@
 #include "continuity/begin.h"
 #include "continuity/fdstore.h"
 #include "continuity/keeper.h"
+#include "continuity/made.h"
 
 #define PROBATION_MS 3000
 #define REHEARSED    "ok\n"
@@ -89,6 +90,7 @@ static void failed(struct rehearsal *r, int result, const char *why)
 	void *arg = r->arg;
 
 	dup2(ROLE_NULL, other_image());
+	made_drop();
 	note(result, why);
 	log_error("upgrade: %s; this image serves on", why);
 	rehearsal_free(r);
@@ -216,7 +218,7 @@ static int start_child(struct rehearsal *r, char **why)
 		.argv = argv,
 		.envp = environ,
 		.pid_env = -1,
-		.nfds = 3,
+		.nfds = 4,
 		.umask = -1,
 		.oom_score_adjust = CHILD_OOM_KEEP,
 	};
@@ -226,6 +228,7 @@ static int start_child(struct rehearsal *r, char **why)
 		return -errno;
 	spec.fds = (struct child_fd[]){ { ends[1], 1 },
 					{ r->state, ROLE_STATE },
+					{ ROLE_MADE, ROLE_MADE },
 					{ other_image(), CHILD_EXEC_FD } };
 	pid = child_start(&spec, &pidfd, &e);
 	close(ends[1]);
@@ -311,6 +314,10 @@ int upgrade_start(struct usher *u, const char *file, char **why,
 		dup2(ROLE_NULL, other_image());
 		return state;
 	}
+	res = made_open();
+	if (res < 0)
+		log_warning("upgrade: the new image reads the configuration "
+			    "itself, which takes longer: %s", strerror(-res));
 	r = xcalloc(1, sizeof(*r));
 	*r = (struct rehearsal){ .u = u, .state = state, .child = -1,
 				 .answer = -1, .done = done, .arg = arg };
@@ -337,6 +344,7 @@ int upgrade_rehearse(void)
 		return 1;
 	}
 	conf_report_free(&report);
+	made_fill(c);
 	conf_unref(&c);
 	fputs(REHEARSED, stdout);
 	return 0;
@@ -351,6 +359,7 @@ static void confirmed(void *arg)
 	record_settle();
 	note(0, "the new image serves");
 	dup2(ROLE_NULL, other_image());
+	made_drop();
 	fdstore_image_end();
 	log_notice("upgrade: confirmed");
 }
