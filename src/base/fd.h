@@ -24,6 +24,14 @@
 void fd_closep(int *fd);
 /* Gives *FD away: its value, and -1 stays. */
 int fd_take(int *fd);
+/*
+ * Closes a descriptor that somebody else opened, and never waits: for a peer
+ * that reads nothing as SO_LINGER would have it (socket(7)), or for the process
+ * that serves a file system.
+ */
+void fd_drop(int fd);
+/* A close of socket FD will not wait, whatever SO_LINGER says. */
+void fd_no_linger(int fd);
 
 int fd_nonblock(int fd, bool on);	/* 0 or -errno */
 int fd_cloexec(int fd, bool on);	/* 0 or -errno */

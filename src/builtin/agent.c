@@ -114,6 +114,7 @@ static void leave(struct asker *k)
 	timer_cancel(s->u->loop, &k->timer);
 	TAILQ_REMOVE(&a->askers, k, entry);
 	a->n--;
+	fd_no_linger(record_at(k->record)->fd[0]);
 	record_close(k->record);
 	free(k);
 	service_room(s);
@@ -133,7 +134,8 @@ static void on_readable(void *arg, uint32_t events)
 	struct asker *k = arg;
 	struct service *s = k->service;
 	char buf[512];
-	ssize_t n = recv(record_at(k->record)->fd[0], buf, sizeof(buf), 0);
+	ssize_t n = recv(record_at(k->record)->fd[0], buf, sizeof(buf),
+			 MSG_DONTWAIT);
 
 	(void)events;
 	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))

@@ -64,6 +64,7 @@ static void close_conn(struct conn_discard *c)
 					   .ended = true });
 	TAILQ_REMOVE(&w->conns, c, entry);
 	w->n--;
+	fd_no_linger(record_at(c->record)->fd[0]);
 	record_close(c->record);
 	free(c);
 	service_room(s);
@@ -78,7 +79,7 @@ static void on_readable(void *arg, uint32_t events)
 	(void)events;
 	for (int i = 0; i < READS; i++) {
 		ssize_t n = recv(record_at(c->record)->fd[0], buf,
-				 sizeof(buf), 0);
+				 sizeof(buf), MSG_DONTWAIT);
 
 		if (n > 0) {
 			s->data->bytes_up += (uint64_t)n;

@@ -24,7 +24,7 @@ static void close_fds(struct call *c)
 {
 	for (int i = 0; i < c->nfds; i++)
 		if (c->fds[i] >= 0)
-			close(c->fds[i]);
+			fd_drop(c->fds[i]);
 	free(TAKE(c->fds));
 	c->nfds = 0;
 }
@@ -368,7 +368,7 @@ void dispatch_run(struct call *c, const struct command *cmd)
 			tell(c, cmd);
 		c->client->call = c;
 		revive_rest();		/* a command sees everything */
-	result = cmd->handler(c);
+		result = cmd->handler(c);
 	}
 	if (result == CALL_LATER)
 		close_fds(c);

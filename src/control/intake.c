@@ -25,7 +25,7 @@ static void grow(struct intake *f, size_t need)
 static int refuse(const int *fds, int nfds, int error)
 {
 	for (int i = 0; i < nfds; i++)
-		close(fds[i]);
+		fd_drop(fds[i]);
 	return error;
 }
 
@@ -125,7 +125,7 @@ bool intake_half(const struct intake *f)
 void intake_end(struct intake *f)
 {
 	for (int i = 0; i < f->nfds; i++)
-		close(f->fds[i].fd);
+		fd_drop(f->fds[i].fd);
 	f->nfds = 0;
 	free(TAKE(f->buf));
 	f->len = f->cap = f->looked = 0;

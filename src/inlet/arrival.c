@@ -30,7 +30,7 @@ struct waiting_data {
 	uint32_t proxied;	/* then what its header said */
 	uint32_t returned;	/* it was handed on before */
 	uint32_t offered;	/* 1: the handler may have it */
-	uint32_t pad;
+	uint32_t shared;	/* another may have it */
 	struct packed peer, local;
 };
 
@@ -44,7 +44,7 @@ static void describe(struct service *s, struct endpoint *ep, int fd,
 	c->peer = *peer;
 	c->source = 0;
 	c->proxied = false;
-	c->returned = c->kept = false;
+	c->returned = c->kept = c->shared = false;
 	c->is_unix = peer->u.sa.sa_family == AF_UNIX;
 	c->has_cred = c->is_unix && fd_peercred(fd, &c->cred);
 	if (ep && !ep->wildcard) {
@@ -116,6 +116,8 @@ void arrival_refuse(struct service *s, struct conn *c, enum refusal why,
 			   sizeof(reset));
 	else
 		say_no(c->fd, s->conf->refuse_message);
+	if (how != ON_RESET && c->shared)
+		fd_no_linger(c->fd);
 	admit_leave(s, c->source);
 	fd_closep(&c->fd);
 	if (s->u->on_end)
@@ -193,6 +195,7 @@ static int keep(struct service *s, struct conn *c, bool first)
 	d->accepted_us = c->accepted_us;
 	d->proxied = c->proxied;
 	d->returned = c->returned;
+	d->shared = c->shared;
 	packed_peer(&d->peer, c);
 	packed_local(&d->local, c);
 	record_set_fd(record, 0, c->fd);
@@ -323,6 +326,7 @@ int arrival_take(struct service *s, struct endpoint *ep, int fd,
 	if (ep && ep->addr.kind == ADDR_UNIX_PASS)
 		return passed_begin(ep, fd);
 	describe(s, ep, fd, peer, &c);
+	c.shared = !ep;
 	if (proxy_wanted(s, &c))
 		return proxy_begin(s, &c);
 	return arrival_go_on(s, &c);
@@ -354,6 +358,7 @@ int arrival_adopt(struct service *s, int record)
 	c.accepted_us = d->accepted_us;
 	c.proxied = d->proxied;
 	c.returned = d->returned;
+	c.shared = d->shared;
 	if (c.proxied) {
 		packed_to_peer(&d->peer, &c);
 		packed_to_local(&d->local, &c);

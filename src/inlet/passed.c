@@ -42,7 +42,7 @@ static void arrive(struct service *s, int fd)
 		service_refused(s, REFUSED_FDS);
 		service_log(s, LOG_LEVEL_INFO, "a descriptor was passed that "
 			    "is no arrival: %s", why ? why : "no peer");
-		close(fd);
+		fd_drop(fd);
 		return;
 	}
 	fd_nonblock(fd, true);

@@ -29,6 +29,7 @@ struct proxy_data {
 	int32_t buffer;
 	uint32_t len;		/* of the header, so far */
 	int64_t until;		/* ms */
+	uint32_t shared;	/* another may have it */
 };
 
 struct reading {
@@ -122,7 +123,8 @@ static ssize_t take(struct reading *r, size_t want)
 		p = (unsigned char *)record_buffer(d->buffer) + d->len;
 		room = KEPT - d->len;
 	}
-	n = recv(record_at(r->record)->fd[0], p, want < room ? want : room, 0);
+	n = recv(record_at(r->record)->fd[0], p, want < room ? want : room,
+		 MSG_DONTWAIT);
 	if (n > 0)
 		d->len += (uint32_t)n;
 	return n;
@@ -195,6 +197,7 @@ int proxy_begin(struct service *s, struct conn *c)
 		.accepted_us = c->accepted_us,
 		.buffer = buffer,
 		.until = ms ? loop_us() / 1000 + ms : 0,
+		.shared = c->shared,
 	};
 	record_at(record)->id = c->cookie;
 	record_set_fd(record, 0, c->fd);
@@ -241,6 +244,7 @@ int proxy_adopt(struct service *s, int record)
 		return -ENOTCONN;
 	}
 	c.accepted_us = d->accepted_us;
+	c.shared = d->shared;
 	count_again(record, d);
 	r = reading_new(s, &c, record, d->until ? left > 0 ? left : 1 : 0);
 	loop_resume(s->u->loop, record, 0, EPOLLIN, on_readable, r);

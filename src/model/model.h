@@ -352,6 +352,8 @@ struct conn {
 	bool proxied;		/* its PROXY header was read */
 	bool returned;		/* it was handed on before, and is counted */
 	bool kept;		/* it waits in the state: RECORD_CONN */
+	bool shared;		/* injected or passed: who gave it may have it
+				 * still, and make it blocking */
 	struct ucred cred;	/* Unix peers */
 	uint32_t source;	/* inlet/admit's handle, 0: not counted */
 };

@@ -55,10 +55,12 @@ static struct ends ends_of(const struct relay *r, int k)
 	};
 }
 
-/* Both sides carry bytes, and a pipe may lie between them. */
+/* Both sides carry bytes, and a pipe may lie between them. Splice waits where
+ * somebody else has made a socket blocking; recv and send need not. */
 static bool can_splice(const struct relay *r)
 {
-	return !((side_kind(r, 0) | side_kind(r, 1)) & SIDE_PACKETS);
+	return !(relay_data(r)->flags & RELAY_SHARED) &&
+	       !((side_kind(r, 0) | side_kind(r, 1)) & SIDE_PACKETS);
 }
 
 /* `survive = crash`: nothing of a side whose bytes nobody counts may ever
@@ -102,7 +104,8 @@ static enum flow_end write_rest(struct flow *f, const struct ends *e)
 {
 	while (f->rd > f->wr) {
 		const char *p = record_buffer(f->buffer) + (f->wr - f->start);
-		ssize_t n = send(e->to, p, f->rd - f->wr, MSG_NOSIGNAL);
+		ssize_t n = send(e->to, p, f->rd - f->wr,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -134,7 +137,7 @@ static ssize_t read_some(struct flow *f, const struct ends *e)
 
 	do
 		n = recv(e->from, record_buffer(f->buffer), RECORD_BUFFER,
-			 e->packets ? MSG_TRUNC : 0);
+			 MSG_DONTWAIT | (e->packets ? MSG_TRUNC : 0));
 	while (n < 0 && errno == EINTR);
 	if (n > RECORD_BUFFER) {
 		errno = EMSGSIZE;

@@ -31,6 +31,7 @@ void relay_conn(const struct relay *r, struct conn *c)
 		.cookie = record_at(r->record)->id,
 		.accepted_us = d->accepted_us,
 		.source = d->source,
+		.shared = d->flags & RELAY_SHARED,
 	};
 	packed_to_peer(&d->peer, c);
 }
@@ -96,6 +97,7 @@ struct relay *relay_new(struct relays *h, struct conn *c,
 		d->flow[1].flags = FLOW_EOF | FLOW_SHUT;
 	d->accepted_us = c->accepted_us;
 	d->source = c->source;
+	d->flags = c->shared ? RELAY_SHARED : 0;
 	packed_peer(&d->peer, c);
 	record_at(record)->id = c->cookie;
 	r = hang(h, record);
@@ -122,6 +124,8 @@ static void let_go(struct relay *r)
 		flow_end(r, k);
 	TAILQ_REMOVE(&h->conns, r, entry);
 	h->n--;
+	if (relay_data(r)->flags & RELAY_SHARED)
+		fd_no_linger(record_at(r->record)->fd[0]);
 	record_close(r->record);
 	free(r);
 }

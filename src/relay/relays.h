@@ -42,6 +42,7 @@ enum relay_flags {
 	RELAY_KNOWN = 2,	/* what the sides are stands in KINDS */
 	RELAY_TODO = 4,		/* and 8: direction 0, 1, soon */
 	RELAY_ENDING = 16,	/* and 32: side 0, 1 told of its end */
+	RELAY_SHARED = 64,	/* another may have the client's descriptor */
 	RELAY_KINDS = 15 << 16,
 	RELAY_KINDS_SHIFT = 16,
 };

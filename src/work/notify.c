@@ -223,7 +223,8 @@ static void act(struct notify *n, const struct words *w, struct fd_message *m)
 static void close_rest(struct fd_message *m)
 {
 	for (int i = 0; i < m->n; i++)
-		fd_closep(&m->fds[i]);
+		if (m->fds[i] >= 0)
+			fd_drop(m->fds[i]);
 	m->n = 0;
 }
 

@@ -60,6 +60,7 @@ static void let_go(struct service *s, int record)
 	free(loop_arg(s->u->loop, record));
 	if (d->buffer >= 0)
 		record_buffer_end(d->buffer);
+	fd_no_linger(record_at(record)->fd[0]);
 	record_close(record);
 }
 
@@ -143,7 +144,7 @@ int shelf_put(struct service *s, int fd, const char *name, bool poll)
 		r = record;
 	}
 	if (r < 0) {
-		close(fd);
+		fd_drop(fd);
 		return r;
 	}
 	d->poll = poll;

@@ -119,6 +119,8 @@ static int arrive(struct service *s, struct conn *c)
 	started(s);
 	stats_add(&s->data->to_handoff,
 		  (uint64_t)(loop_us() - c->accepted_us));
+	if (c->shared)
+		fd_no_linger(c->fd);
 	fd_closep(&c->fd);
 	return 0;
 }
