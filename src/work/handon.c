@@ -5,6 +5,8 @@
  * in a roll to the old and the new by turns. Who calls has the message and
  * the descriptors (work/pass, work/batch).
  */
+#include <errno.h>
+
 #include "work/pass.h"
 #include "work/pick.h"
 #include "work/roll.h"
@@ -23,6 +25,19 @@ static void on_stuck(void *arg)
 		worker_fault(w, "does not read its queue");
 }
 
+/* The end that a queue's workers share is what one of them has shut down. */
+static void shut_down(struct generation *g, struct worker *w)
+{
+	if (w)
+		worker_fault(w, "has called shutdown(2) on its queue");
+	else
+		service_degrade(g->service, "a worker has called shutdown(2) "
+				"on the queue that all share, so nothing can "
+				"be handed on; a worker that leaves closes "
+				"it, and 'usher roll %s' makes another",
+				g->service->name);
+}
+
 int pass_hand(const struct target *t, const struct message *m, const int *fds,
 	      int n, uint32_t count)
 {
@@ -30,6 +45,8 @@ int pass_hand(const struct target *t, const struct message *m, const int *fds,
 	struct generation *g = t->g;
 	int r = queue_send(t->q, m->buf, m->len, fds, n);
 
+	if (r == -EPIPE)
+		shut_down(g, w);
 	if (r < 0)
 		return r;
 	g->handed += count;

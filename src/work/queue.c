@@ -351,8 +351,10 @@ int queue_take_back(struct queue *q,
 	for (;;) {
 		int r = fd_receive(queue_worker_end(q), &m, MSG_DONTWAIT);
 
-		if (r == 0 && q->shut && fd_outq(q->fd) <= 0)
-			break;	/* the end, not a farewell */
+		/* The end (a worker may have shut it down too), not a
+		 * farewell. */
+		if (r == 0 && fd_outq(q->fd) <= 0)
+			break;
 		if (r == 0 || (r > 0 && m.len == 0 && m.n == 0))
 			continue;
 		if (r == -EBADMSG || r == -EMSGSIZE) {
