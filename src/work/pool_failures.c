@@ -196,8 +196,12 @@ static void tell_end(const struct worker *w, const char *how, bool failure,
 
 static void clear_replacing(struct pool *p, const struct worker *w)
 {
+	if (w->generation != p->current)
+		return;		/* counted anew at the roll */
 	if (w->replacing && p->replacing)
 		p->replacing--;
+	if (w->replacement)
+		pool_replacement_lost(p);
 }
 
 static void ended(struct worker *w, const struct child_exit *e)

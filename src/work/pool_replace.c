@@ -15,20 +15,43 @@ static struct loop *loop_of(const struct pool *p)
 	return p->service->u->loop;
 }
 
+/* Who was to be replaced is as before: its limit brings it up anew. */
+static void take_back(struct pool *p, struct worker *w)
+{
+	w->leaving = w->replacing = false;
+	if (p->replacing)
+		p->replacing--;
+}
+
+void pool_replacement_lost(struct pool *p)
+{
+	struct worker *w;
+
+	if (!p->current)
+		return;
+	TAILQ_FOREACH(w, &p->current->workers, entry)
+		if (w->replacing && !worker_leaves(w)) {
+			take_back(p, w);
+			return;
+		}
+}
+
 static bool begin_replacement(struct pool *p, struct worker *w)
 {
 	struct generation *g = w->generation;
 
+	w->leaving = w->replacing = true;
+	p->replacing++;
+	if (p->service->conf->roll > 0 && pool_start_worker(g, true) < 0) {
+		take_back(p, w);
+		return false;
+	}
 	service_log(p->service, LOG_LEVEL_INFO,
 		    "worker %d has reached %s and is replaced", (int)w->pid,
 		    w->due);
-	w->leaving = w->replacing = true;
-	p->replacing++;
-	if (p->service->conf->roll <= 0) {
+	if (p->service->conf->roll <= 0)
 		worker_leave(w, false);
-		return true;
-	}
-	return pool_start_worker(g, true) == 0;
+	return true;
 }
 
 /* Never more than `roll` at a time. */

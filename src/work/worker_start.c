@@ -236,7 +236,7 @@ int worker_adopt(struct generation *g, int record, struct worker **out)
 	w->outstanding = d.outstanding;
 	w->max_requests = d.max_requests;
 	w->max_memory = d.max_memory;
-	w->leaving = d.leaving != 0;
+	/* Who was waiting for a replacement reaches its limit anew. */
 	w->readiness = d.readiness;
 	g->nready += w->ready;
 	g->nleaving += worker_leaves(w);

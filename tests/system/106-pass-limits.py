@@ -1,8 +1,10 @@
 """max_requests, max_age, max_memory: a worker is replaced, its clients are
-served, never fewer than MIN are there."""
+served, never fewer than MIN are there; a replacement that can't be started is
+tried again."""
+import os
 import time
 
-from harness import Daemon, receive_all, wait_for
+from harness import TESTS, Daemon, receive_all, wait_for
 
 parallel = True
 timeout = 120
@@ -18,6 +20,15 @@ listen = unix:@DIR@/requests
 exec = /usr/bin/python3 @TESTS@/pass_worker.py reports
 reports = yes
 max_requests = 10
+
+[service gone]
+listen = unix:@DIR@/gone
+exec = @DIR@/program
+reports = yes
+workers = 1
+max_requests = 10
+respawn_delay = 50ms
+respawn_max = 50ms
 
 [service age]
 listen = unix:@DIR@/age
@@ -39,7 +50,13 @@ def ask(name):
 
 
 # Workers come and go until the end.
-with Daemon(CONF, fds=False) as usher:
+usher = Daemon(CONF, fds=False)
+program = f"{usher.dir}/program"
+with open(program, "w", encoding="ascii") as file:
+    file.write("#!/bin/sh\nexec /usr/bin/python3 "
+               f"{TESTS}/pass_worker.py reports\n")
+os.chmod(program, 0o755)
+with usher:
     # One at a time, and only when another is there to serve.
     served = set()
     end = time.monotonic() + 30
@@ -68,3 +85,12 @@ with Daemon(CONF, fds=False) as usher:
     wait_for(lambda: "has reached max_memory" in usher.log)
     wait_for(lambda: not before & set(usher.workers("memory")) or
              ask("memory") and False)
+
+    # A deploy moves the program away for a moment.
+    first = ask("gone")
+    os.rename(program, program + ".old")
+    wait_for(lambda: ask("gone") == first and
+             usher.service("gone")["state"] == "degraded")
+    os.rename(program + ".old", program)
+    wait_for(lambda: str(int(first)) not in
+             map(str, usher.workers("gone")) or ask("gone") and False)
