@@ -217,7 +217,8 @@ static void on_idle(struct relays *h)
 	struct backend *b = CONTAINER_OF(h, struct backend, relays);
 
 	b->pool->waited_at = now_ms(b->pool);
-	stop_pool(b);
+	if (!b->pool->stopping)		/* else NOW would be said twice */
+		stop_pool(b);
 }
 
 static struct backend *make(struct service *s)

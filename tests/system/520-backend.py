@@ -1,5 +1,6 @@
 """exec with relay: started by who comes, who waits; stopped when idle; started
-again; rolled; and one that does not come up keeps nobody waiting for ever."""
+again; rolled; told to stop before it is killed; and one that does not come up
+keeps nobody waiting for ever."""
 import os
 import time
 
@@ -21,6 +22,11 @@ exec = /usr/bin/python3 @TESTS@/slow_backend.py unix:@DIR@/unix.up 0 @DIR@/unix.
 relay = unix:@DIR@/unix.up
 idle_timeout = 3s
 
+[service tidy]
+listen = unix:@DIR@/tidy
+exec = /usr/bin/python3 @DIR@/tidy.py @DIR@/tidy.up @DIR@/tidied
+relay = unix:@DIR@/tidy.up
+
 [service never]
 listen = tcp:127.0.0.1:@PORT:never@
 exec = /usr/bin/python3 @TESTS@/slow_backend.py tcp:127.0.0.1:@PORT:nowhere@ 60
@@ -28,6 +34,28 @@ relay = tcp:127.0.0.1:@PORT:nowhere@
 start_timeout = 1s
 stop_timeout = 1s
 respawn_delay = 50ms
+"""
+
+# Needs a moment to end well.
+TIDY = """
+import os, signal, socket, sys, time
+
+def tidy(*_):
+    time.sleep(0.3)
+    open(sys.argv[2], "w").close()
+    os._exit(0)
+
+signal.signal(signal.SIGTERM, tidy)
+door = socket.socket(socket.AF_UNIX)
+door.bind(sys.argv[1])
+door.listen(5)
+clients = []
+while True:
+    clients.append(door.accept()[0])
+    try:
+        clients[-1].sendall(b"here")
+    except OSError:
+        pass                # the probe
 """
 
 
@@ -53,7 +81,10 @@ def echoes(client, text=b"hello"):
     return client.recv(100) == text
 
 
-with Daemon(CONF) as usher:
+usher = Daemon(CONF)
+with open(f"{usher.dir}/tidy.py", "w", encoding="ascii") as script:
+    script.write(TIDY)
+with usher:
     # Nothing runs that nobody wants.
     assert usher.workers("slow") == [] and starts("slow") == []
 
@@ -113,3 +144,11 @@ with Daemon(CONF) as usher:
         assert time.monotonic() - begin < 15
     assert usher.service("never")["refused"] == {"backend": 2}
     wait_for(lambda: not usher.workers("unix") and not usher.workers("slow"))
+
+    # A hurried end cuts its clients, but it has stop_timeout as ever.
+    assert not os.path.exists(f"{usher.dir}/tidied")
+    client = usher.client("tidy")
+    assert client.recv(10) == b"here"
+    usher.run("shutdown", "--now")
+    wait_for(lambda: os.path.exists(f"{usher.dir}/tidied"))
+    client.close()
