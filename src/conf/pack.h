@@ -16,8 +16,8 @@
 void *conf_pack(const struct conf *c, size_t *len);
 
 /*
- * BLOCK becomes a configuration: a private mapping that can be written to, of
- * LEN bytes. It belongs to the configuration, and goes with its last
+ * BLOCK becomes a configuration: a mapping of LEN bytes that nobody else
+ * writes to. It belongs to the configuration, and goes with its last
  * reference. NULL, and BLOCK is the caller's: it is no whole block.
  */
 struct conf *conf_unpack(void *block, size_t len);
