@@ -86,23 +86,22 @@ static int describe(const struct door_data *d, const struct addr_name *name,
 static bool hang_door(struct service *s, int i)
 {
 	const struct door_data *d = RECORD_AS(i, struct door_data);
-	struct addr_name name = { .len = sizeof(name.u) };
+	struct addr_name name;
 	const struct addr *a;
 	struct addr own;
 
 	if (!memchr(d->path, 0, sizeof(d->path)) ||
 	    record_at(i)->arg > USE_TRIGGER || d->kind > ADDR_FD)
 		return false;
-	if (getsockname(record_at(i)->fd[0], &name.u.sa, &name.len) < 0)
-		name.len = 0;
+	listener_name(i, &name);
 	a = configured(s, d, &name, record_at(i)->arg);
 	if (a) {
-		listener_as_noted(listener_hang(s, i, a));
+		listener_as_noted(listener_hang(s, i, a, &name));
 		return true;
 	}
 	if (!d->adopted || describe(d, &name, &own) < 0)
 		return false;
-	listener_hang(s, i, &own);
+	listener_hang(s, i, &own, &name);
 	addr_free(&own);
 	return true;
 }

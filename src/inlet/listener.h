@@ -28,9 +28,12 @@ int listener_open(struct service *s, const struct addr *addr,
 struct endpoint *listener_adopt(struct service *s, int fd,
 				const struct addr *addr,
 				enum endpoint_use use);
-/* The same around a RECORD_DOOR that a take-over found. */
+/* What the socket of a RECORD_DOOR says it is bound to; len 0: nothing. */
+void listener_name(int record, struct addr_name *name);
+/* An endpoint around a RECORD_DOOR that a take-over found, with that name. */
 struct endpoint *listener_hang(struct service *s, int record,
-			       const struct addr *addr);
+			       const struct addr *addr,
+			       const struct addr_name *name);
 
 /* Moves EP to service TO (a renamed service, a new generation's plan). */
 void listener_move(struct endpoint *ep, struct service *to);

@@ -72,24 +72,26 @@ static struct endpoint *endpoint_new(struct service *s,
 	return ep;
 }
 
-static void learn_name(struct endpoint *ep)
+void listener_name(int record, struct addr_name *name)
 {
-	ep->name.len = sizeof(ep->name.u);
-	if (getsockname(record_at(ep->record)->fd[0], &ep->name.u.sa,
-			&ep->name.len) < 0)
-		ep->name.len = 0;
-	ep->wildcard = is_wildcard(&ep->name);
+	name->len = sizeof(name->u);
+	if (getsockname(record_at(record)->fd[0], &name->u.sa,
+			&name->len) < 0)
+		name->len = 0;
 }
 
 struct endpoint *listener_hang(struct service *s, int record,
-			       const struct addr *addr)
+			       const struct addr *addr,
+			       const struct addr_name *name)
 {
 	struct endpoint *ep = endpoint_new(s, addr, record_at(record)->arg);
 
 	ep->record = record;
 	ep->adopted = RECORD_AS(record, struct door_data)->adopted;
 	ep->foreign = RECORD_AS(record, struct door_data)->foreign;
-	learn_name(ep);
+	memcpy(&ep->name.u, &name->u, name->len);
+	ep->name.len = name->len;
+	ep->wildcard = is_wildcard(&ep->name);
 	return ep;
 }
 
@@ -108,6 +110,7 @@ struct endpoint *listener_adopt(struct service *s, int fd,
 				enum endpoint_use use)
 {
 	int record = record_new(RECORD_DOOR, s->slot, use);
+	struct addr_name name;
 	struct endpoint *ep;
 
 	if (record < 0)
@@ -115,7 +118,8 @@ struct endpoint *listener_adopt(struct service *s, int fd,
 	door_blocks(s, use, fd);
 	record_set_fd(record, 0, fd);
 	record_commit(record);
-	ep = listener_hang(s, record, addr);
+	listener_name(record, &name);
+	ep = listener_hang(s, record, addr, &name);
 	fill_door(ep);
 	return ep;
 }
