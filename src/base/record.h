@@ -52,6 +52,8 @@ enum record_role {
 	ROLE_ASK,	/* where the next usher asks the keeper (no manager) */
 	ROLE_ALARM,	/* timerfd: the loop's next timer */
 	ROLE_MADE,	/* what a rehearsal made of the configuration */
+	ROLE_COPY,	/* the state that it is done on */
+	ROLE_ANSWER,	/* where it says how it went, while it is started */
 	RECORD_LOW = 20,
 };
 

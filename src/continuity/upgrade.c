@@ -35,8 +35,7 @@ extern char **environ;
 
 struct rehearsal {
 	struct usher *u;
-	int state;		/* the copy that it is done on */
-	uint64_t copied;
+	uint64_t copied;	/* of the state, to ROLE_COPY */
 	int child, answer;	/* RECORD_WATCH: pidfd, pipe */
 	char said[160];
 	size_t len;
@@ -77,7 +76,7 @@ static void rehearsal_free(struct rehearsal *r)
 {
 	timer_cancel(r->u->loop, &r->copy);
 	timer_cancel(r->u->loop, &r->limit);
-	fd_closep(&r->state);
+	dup2(ROLE_NULL, ROLE_COPY);
 	record_close(r->child);
 	record_close(r->answer);
 	under_way = NULL;
@@ -211,7 +210,7 @@ static int start_child(struct rehearsal *r, char **why)
 {
 	char *argv[] = { (char *)"usher", (char *)"serve",
 			 (char *)"--rehearse", NULL };
-	int ends[2], pidfd = -1;
+	int ends[2], pidfd = -1, error;
 	struct child_error e;
 	struct child_spec spec = {
 		.by_fd = true,
@@ -226,12 +225,19 @@ static int start_child(struct rehearsal *r, char **why)
 
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
-	spec.fds = (struct child_fd[]){ { ends[1], 1 },
-					{ r->state, ROLE_STATE },
+	error = record_role(ends[1], ROLE_ANSWER);
+	if (error < 0) {
+		close(ends[0]);
+		return error;
+	}
+	/* Only roles: a child has a table up to the highest that is named, and
+	 * usher waits until it is copied. */
+	spec.fds = (struct child_fd[]){ { ROLE_ANSWER, 1 },
+					{ ROLE_COPY, ROLE_STATE },
 					{ ROLE_MADE, ROLE_MADE },
 					{ other_image(), CHILD_EXEC_FD } };
 	pid = child_start(&spec, &pidfd, &e);
-	close(ends[1]);
+	dup2(ROLE_NULL, ROLE_ANSWER);
 	if (pid < 0) {
 		close(ends[0]);
 		*why = xasprintf("the new binary can't be executed: %s: %s",
@@ -249,7 +255,7 @@ static void copy(void *arg)
 {
 	struct rehearsal *r = arg;
 	CLEANUP(freep) char *why = NULL;
-	int res = record_copy_more(r->state, &r->copied);
+	int res = record_copy_more(ROLE_COPY, &r->copied);
 
 	if (res > 0) {
 		timer_set(r->u->loop, &r->copy, 0, copy, r);
@@ -257,7 +263,7 @@ static void copy(void *arg)
 	}
 	if (res == 0)
 		res = start_child(r, &why);
-	fd_closep(&r->state);
+	dup2(ROLE_NULL, ROLE_COPY);
 	if (res < 0)
 		failed(r, -ENOEXEC, why ?: strerror(-res));
 	else
@@ -301,7 +307,7 @@ int upgrade_start(struct usher *u, const char *file, char **why,
 		  upgrade_done *done, void *arg)
 {
 	struct rehearsal *r;
-	int res, state;
+	int res;
 
 	*why = NULL;
 	if (under_way || record_globals()->phase)
@@ -309,18 +315,20 @@ int upgrade_start(struct usher *u, const char *file, char **why,
 	res = open_image(file, why);
 	if (res < 0)
 		return res;
-	state = record_copy_begin();
-	if (state < 0) {
+	res = record_copy_begin();
+	if (res >= 0)
+		res = record_role(res, ROLE_COPY);
+	if (res < 0) {
 		dup2(ROLE_NULL, other_image());
-		return state;
+		return res;
 	}
 	res = made_open();
 	if (res < 0)
 		log_warning("upgrade: the new image reads the configuration "
 			    "itself, which takes longer: %s", strerror(-res));
 	r = xcalloc(1, sizeof(*r));
-	*r = (struct rehearsal){ .u = u, .state = state, .child = -1,
-				 .answer = -1, .done = done, .arg = arg };
+	*r = (struct rehearsal){ .u = u, .child = -1, .answer = -1,
+				 .done = done, .arg = arg };
 	under_way = r;
 	timer_set(u->loop, &r->copy, 0, copy, r);
 	return 0;
