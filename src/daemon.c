@@ -271,7 +271,7 @@ static void serve(struct daemon *d)
 
 int daemon_serve(const struct daemon_options *o)
 {
-	struct daemon d = { .options = o, .reload = reload, .pid_fd = -1 };
+	struct daemon d = { .options = o, .reload = reload };
 
 	prctl(PR_SET_NAME, "usher");
 #ifndef USHER_DEBUG

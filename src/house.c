@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -173,23 +174,46 @@ static int64_t raise_limit(int64_t want)
 	return (int64_t)r.rlim_cur;
 }
 
-/* Written whole and locked: who reads a pid there can trust it. */
-static int write_pid_file(struct daemon *d, const char *path)
+/* Another usher, whose descriptors we have, locked it. */
+static bool has_pid_file(const char *path)
+{
+	struct stat mine, there;
+
+	return fstat(ROLE_PID, &mine) == 0 && S_ISREG(mine.st_mode) &&
+	       lstat(path, &there) == 0 && mine.st_ino == there.st_ino &&
+	       mine.st_dev == there.st_dev;
+}
+
+static int lock_pid_file(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	int r = fd < 0 ? -errno : 0;
 
 	if (fd < 0) {
-		log_error("pid_file %s: %s", path, strerror(errno));
-		return -errno;
+		log_error("pid_file %s: %s", path, strerror(-r));
+		return r;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		log_error("pid_file %s: another process holds it", path);
 		close(fd);
 		return -EBUSY;
 	}
-	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
+	return record_role(fd, ROLE_PID);
+}
+
+/* Written whole and locked: who reads a pid there can trust it. */
+static int write_pid_file(struct daemon *d, const char *path)
+{
+	int r = has_pid_file(path) ? 0 : lock_pid_file(path);
+	char pid[16];
+	int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+
+	if (r < 0)
+		return r;
+	if (ftruncate(ROLE_PID, 0) < 0 ||
+	    pwrite(ROLE_PID, pid, (size_t)n, 0) < n)
 		log_warning("pid_file %s: %s", path, strerror(errno));
-	d->pid_fd = fd;
+	d->pid_written = true;
 	return 0;
 }
 
@@ -439,9 +463,8 @@ void house_close(struct daemon *d)
 		conf_unref(&u->conf);
 		record_shutdown();
 	}
-	if (d->pid_fd >= 0)
+	if (d->pid_written)
 		unlink(d->conf->pid_file);
-	fd_closep(&d->pid_fd);
 	conf_unref(&d->conf);
 	free(d->control);
 	log_close();

@@ -30,7 +30,7 @@ struct daemon {
 	struct revived revived;
 	struct task dismiss;
 	struct rlimit started;	/* with these limits */
-	int pid_fd;
+	bool pid_written;	/* the pid file is there, and goes with us */
 	int status;
 	bool told_to_stop;
 };

@@ -54,6 +54,7 @@ enum record_role {
 	ROLE_MADE,	/* what a rehearsal made of the configuration */
 	ROLE_COPY,	/* the state that it is done on */
 	ROLE_ANSWER,	/* where it says how it went, while it is started */
+	ROLE_PID,	/* the pid file, locked */
 	RECORD_LOW = 20,
 };
 
