@@ -198,7 +198,7 @@ void action_shutdown(struct usher *u, bool now, action_done *done, void *arg)
 		ending.arg = arg;
 	}
 	action_reload_end(u, -ESHUTDOWN, "usher is stopping");
-	if (!u->stopping)
+	if (!u->stopping && u->conf->shutdown_timeout > 0)
 		timer_set(u->loop, &ending.patience, u->conf->shutdown_timeout,
 			  out_of_patience, u);
 	u->stopping = true;

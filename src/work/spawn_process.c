@@ -38,7 +38,11 @@ void process_stop(struct process *p)
 	}
 	p->told = true;
 	child_kill(record_at(p->record)->fd[0], c->stop_signal);
-	timer_set(p->service->u->loop, &p->age, c->stop_timeout, kill_it, p);
+	if (c->stop_timeout > 0)
+		timer_set(p->service->u->loop, &p->age, c->stop_timeout,
+			  kill_it, p);
+	else
+		timer_cancel(p->service->u->loop, &p->age);
 }
 
 static int status_of(const struct child_exit *e)

@@ -116,6 +116,29 @@ with Daemon("[usher]\nshutdown_timeout = 300ms\n" + CONF) as third:
         third.signal(signal.SIGTERM)
         assert third.wait_exit(10) == 0
 
+# 0 is off, for a process that takes its time as for the house.
+SLOW = """
+[service slow]
+listen = unix:@DIR@/slow
+stop_timeout = 0
+exec = /bin/sh -c "trap 'sleep 0.3; echo tidy; exit' TERM; echo here; read x"
+"""
+with Daemon("[usher]\nshutdown_timeout = 0\n" + CONF + SLOW) as patient:
+    with patient.client("cat") as client, patient.client("slow") as slow:
+        client.sendall(b"1")
+        assert client.recv(1) == b"1" and slow.recv(10) == b"here\n"
+        pid, = patient.workers("slow")
+        assert patient.run("kill", f"worker:{pid}").returncode == 0
+        assert receive_all(slow) == b"tidy\n"
+        patient.signal(signal.SIGTERM)
+        patient.wait_log("SIGTERM: draining")
+        client.sendall(b"2")
+        assert client.recv(1) == b"2" and not patient.exited()
+        wait_for(lambda: not os.path.exists(f"{patient.dir}/slow"))
+        client.sendall(b"3")
+        assert client.recv(1) == b"3" and not patient.exited()
+    assert patient.wait_exit() == 0
+
 # SIGHUP: what is new opens, what is gone closes, what stays is kept, with its
 # connection; a wrong file changes nothing, and is told with its line.
 with Daemon(CONF, fds=False) as reloaded:
