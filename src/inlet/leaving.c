@@ -109,7 +109,7 @@ static void come_in(struct leaving *l, int fd, const struct addr_name *peer)
 
 	if (getsockname(fd, &local.u.sa, &local.len) == 0)
 		ep = beside_find(l->u, &local, l->use);
-	if (!ep) {
+	if (!ep || (l->use == USE_TRIGGER && !ep->request)) {
 		close(fd);
 		return;
 	}

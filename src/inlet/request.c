@@ -153,11 +153,14 @@ int request_recover(struct request *q)
 
 	if (d->buffer < 0) {
 		set_range(d, 0, 0);
+		d->whole = 0;
 		return 0;
 	}
 	if (d->len > RECORD_BUFFER || d->at > d->len ||
 	    d->end > FRAME_SIZE || record_buffer_claim(d->buffer) < 0) {
 		d->buffer = -1;
+		set_range(d, 0, 0);
+		d->whole = 0;
 		return -EINVAL;
 	}
 	buf = record_buffer(d->buffer);

@@ -330,11 +330,11 @@ int request_conn_adopt(struct requests *r, int record)
 	TAILQ_FOREACH(ep, &r->service->endpoints, entry)
 		if (ep->record == (int)d->door)
 			q->ep = ep;
-	cut = (struct frame_cut){ .len = d->len, .end = d->end };
 	if (request_recover(q) < 0) {
 		refuse(q, REFUSED_TORN);
 		return -EINVAL;
 	}
+	cut = (struct frame_cut){ .len = d->len, .end = d->end };
 	if (d->whole) {
 		requests_full(r);	/* offered by requests_room() */
 		whole(q, &cut);
