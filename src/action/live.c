@@ -197,8 +197,8 @@ int action_scale(struct service *s, struct text_range range)
 {
 	if (!s->handler->scale)
 		return -EOPNOTSUPP;
-	s->data->set |= SET_SCALED;
 	s->data->scale = range;
+	s->data->set |= SET_SCALED;
 	service_log(s, LOG_LEVEL_NOTICE, "workers set to %u-%u", range.min,
 		    range.max);
 	return s->handler->scale(s);

@@ -245,9 +245,18 @@ static int start_child(struct rehearsal *r, char **why)
 		return pid;
 	}
 	r->answer = watch(r->u, ends[0], on_answer, r);
-	r->child = watch(r->u, pidfd, on_child, r);
-	if (r->child >= 0)
-		record_at(r->child)->id = (uint64_t)pid;
+	r->child = r->answer < 0 ? r->answer
+				 : watch(r->u, pidfd, on_child, r);
+	if (r->child < 0) {
+		*why = xasprintf("no record is free for the rehearsal");
+		child_kill(pidfd, SIGKILL);
+		waitid(P_PIDFD, (id_t)pidfd, NULL, WEXITED);
+		close(pidfd);
+		if (r->answer < 0)
+			close(ends[0]);
+		return r->child;
+	}
+	record_at(r->child)->id = (uint64_t)pid;
 	return 0;
 }
 
