@@ -8,11 +8,14 @@
 #include "work/launch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 
 #define DEFAULT_PATH \
@@ -72,6 +75,26 @@ static void pass_one(struct launch *l, const char *name)
 		launch_env(l, "%s=%s", name, value);
 }
 
+/* No file of variables is larger. */
+#define ENV_FILE_MOST (1 << 20)
+
+/* The file may be its user's, who could put anything in its place: what is no
+ * file might never end, or begin. */
+static FILE *open_env_file(const char *path)
+{
+	CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC |
+						   O_NOCTTY | O_NONBLOCK);
+	struct stat sb;
+
+	if (fd < 0 || fstat(fd, &sb) < 0)
+		return NULL;
+	if (S_ISREG(sb.st_mode) ? sb.st_size <= ENV_FILE_MOST
+				: strcmp(path, "/dev/null") == 0)
+		return fdopen(fd_take(&fd), "r");
+	errno = S_ISREG(sb.st_mode) ? EFBIG : EINVAL;
+	return NULL;
+}
+
 /* Lines NAME=VALUE; empty ones and those that begin with # are passed over,
  * quotes around a value go (systemd.exec(5), EnvironmentFile=). A name that
  * begins with - may be missing. */
@@ -81,7 +104,7 @@ static int read_env_file(struct launch *l, const char *path, char **why)
 	CLEANUP(freep) char *line = NULL;
 	size_t room = 0;
 	ssize_t n;
-	FILE *f = fopen(path + optional, "re");
+	FILE *f = open_env_file(path + optional);
 
 	if (!f) {
 		if (optional)

@@ -181,3 +181,43 @@ with Daemon(PIPE) as usher:
     with usher.client("yes") as client:
         assert client.recv(2) == b"y\n"
     wait_for(lambda: not usher.workers("yes"), what="yes dying of SIGPIPE")
+
+# A file of variables may be its user's: what is none, or has no end, neither
+# holds usher up nor is read.
+FILES = """
+[service env]
+listen = unix:@DIR@/env
+exec = /usr/bin/printenv FOUND
+environment_file = @DIR@/variables
+"""
+usher = Daemon(FILES)
+path = f"{usher.dir}/variables"
+with open(path, "w", encoding="ascii") as file:
+    file.write("FOUND=it\n")
+
+
+def ask():
+    with usher.client("env") as client:
+        return receive_all(client)
+
+
+def refused(why):
+    assert ask() == b""
+    assert why in usher.service("env")["reason"], usher.service("env")
+    os.unlink(path)
+
+
+with usher:
+    assert ask() == b"it\n"
+    os.unlink(path)
+    os.mkfifo(path)
+    refused("Invalid argument")
+    os.symlink("/dev/zero", path)
+    refused("Invalid argument")
+    with open(path, "w", encoding="ascii") as file:
+        file.truncate(1 << 40)
+    refused("File too large")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("FOUND=again\n")
+    assert ask() == b"again\n"
+    assert usher.service("env")["state"] == "running"
