@@ -52,25 +52,22 @@ static int look(int sock, struct keeper_message *m)
 	return (int)(((size_t)n - sizeof(m->id)) / sizeof(int32_t));
 }
 
+/* Numbers come in ascending order, in all messages: below *NEXT none is free,
+ * and none is looked at again. */
 static int plug(const struct keeper_message *m, int n, int sock, char *plugs,
-		int max)
+		int *next, int max)
 {
 	for (int i = 0; i < n; i++) {
-		int from = i ? m->number[i - 1] + 1 : ROLE_STATE;
-
-		if (m->number[i] < from || m->number[i] >= max)
+		if (m->number[i] < *next || m->number[i] >= max)
 			return -EBADMSG;
-		for (int fd = from; fd < m->number[i]; fd++) {
+		for (int fd = *next; fd < m->number[i]; fd++) {
 			if (fcntl(fd, F_GETFD) >= 0)
 				continue;
 			if (dup3(sock, fd, O_CLOEXEC) < 0)
 				return -errno;
 			plugs[fd] = 1;
 		}
-		if (plugs[m->number[i]]) {
-			close(m->number[i]);
-			plugs[m->number[i]] = 0;
-		}
+		*next = m->number[i] + 1;
 	}
 	return 0;
 }
@@ -119,7 +116,7 @@ static int skip(int sock)
 static int receive_all(int sock, uint64_t id, char *plugs, int max)
 {
 	struct keeper_message m;
-	int n, r;
+	int n, r, next = ROLE_STATE;
 
 	for (;;) {
 		n = look(sock, &m);
@@ -131,7 +128,7 @@ static int receive_all(int sock, uint64_t id, char *plugs, int max)
 				return r;
 			continue;
 		}
-		r = plug(&m, n, sock, plugs, max);
+		r = plug(&m, n, sock, plugs, &next, max);
 		if (r == 0)
 			r = receive(sock, &m, n);
 		if (r < 0 || n == 0)
