@@ -27,6 +27,7 @@
 #define LINE_MAX_ACK 1024
 #define CLIENTS_MAX  64
 #define PATIENCE     5000	/* ms for a line */
+#define REST         100	/* ms: out of descriptors, looks away */
 
 /* RECORD_READY's data (arg DIALECT_ACK); its id is the generation's number. */
 struct ack_data {
@@ -48,6 +49,7 @@ struct einhorn {
 	int record;		/* -1: no socket could be made */
 	TAILQ_HEAD(clients, client) clients;
 	unsigned nclients;
+	struct timer rest;
 };
 
 static struct loop *loop_of(const struct einhorn *e)
@@ -192,6 +194,20 @@ static void client_new(struct einhorn *e, int fd)
 		client_end(c);
 }
 
+static void on_rested(void *arg)
+{
+	struct einhorn *e = arg;
+
+	loop_change(loop_of(e), e->record, 0, EPOLLIN);
+}
+
+/* Who waits stays there, and would be told of without end. */
+static void rest(struct einhorn *e)
+{
+	loop_change(loop_of(e), e->record, 0, 0);
+	timer_set(loop_of(e), &e->rest, REST, on_rested, e);
+}
+
 static void on_connect(void *arg, uint32_t events)
 {
 	struct einhorn *e = arg;
@@ -199,8 +215,12 @@ static void on_connect(void *arg, uint32_t events)
 			 SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EINTR &&
+		    errno != ECONNABORTED)
+			rest(e);
 		return;
+	}
 	if (!may_speak(e, fd)) {
 		e->g->service->data->gossip++;
 		close(fd);
@@ -288,6 +308,7 @@ static void close_all(struct generation *g)
 		return;
 	while (!TAILQ_EMPTY(&e->clients))
 		client_end(TAILQ_FIRST(&e->clients));
+	timer_cancel(loop_of(e), &e->rest);
 	if (e->record >= 0)
 		unlink(RECORD_AS(e->record, struct ack_data)->path);
 	record_close(e->record);
