@@ -76,6 +76,9 @@ static void on_resolved(void *arg, int result, struct addr *a, const char *why)
 	a->nnames = 0;
 }
 
+/* A look-up has so long where they are not looked up again. */
+#define LOOKUP_MS 60000
+
 static int64_t resolve_every(const struct upstreams *u)
 {
 	return u->service->owner->resolve_every;
@@ -95,7 +98,9 @@ static void look_up(struct upstreams *u, bool missing_only)
 		    resolve_open(ush->loop, &ush->resolver) < 0)
 			return;
 		p->lookup = resolve_start(ush->resolver, a, false,
-					  resolve_every(u), on_resolved, p);
+					  resolve_every(u) > 0
+					  ? resolve_every(u) : LOOKUP_MS,
+					  on_resolved, p);
 	}
 }
 
