@@ -94,6 +94,16 @@ enum frame_result frame_next(const struct frame *f, uint8_t *state,
 	return next_text(f, state, buf, len, cut);
 }
 
+size_t frame_repeats(const char *buf, size_t len, size_t used)
+{
+	size_t at = used;
+
+	while (len - at > used && buf[at + used] != '\0' &&
+	       memcmp(buf, buf + at, used) == 0)
+		at += used;
+	return at / used;
+}
+
 enum frame_result frame_finish(const struct frame *f, uint8_t *state,
 			       size_t len, struct frame_cut *cut)
 {

@@ -44,6 +44,11 @@ enum frame_result frame_next(const struct frame *f, uint8_t *state,
 			     const char *buf, size_t len,
 			     struct frame_cut *cut);
 
+/* How often the request that takes the first USED of LEN bytes stands there in
+ * a row: 1 or more. What follows the last is there, and is no NUL, which may
+ * belong to its end. */
+size_t frame_repeats(const char *buf, size_t len, size_t used);
+
 /* The stream has ended behind these bytes, in which frame_next found no
  * more. FRAME_MORE: nothing is in there. STATE is as at the beginning. */
 enum frame_result frame_finish(const struct frame *f, uint8_t *state,

@@ -18,9 +18,10 @@
 
 struct requests;	/* of one service */
 
-/* A whole request. 0: taken; -EAGAIN: not now, it is kept and offered again
- * after requests_room(). */
-typedef int request_fn(struct service *s, const char *message, size_t len);
+/* A whole request, N times in a row. 0: taken; -EAGAIN: not now, it is kept
+ * and offered again after requests_room(). */
+typedef int request_fn(struct service *s, const char *message, size_t len,
+		       size_t n);
 
 struct requests *requests_new(struct service *s, request_fn *fn);
 /* Stops reading the endpoints, closes connections and ends half-read

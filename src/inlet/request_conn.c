@@ -68,7 +68,7 @@ static bool offer(struct request *q)
 	struct requests *r = q->set;
 	int error = r->full ? -EAGAIN
 		  : r->fn(r->service, d->buffer < 0 ? ""
-					: record_buffer(d->buffer), d->len);
+					: record_buffer(d->buffer), d->len, 1);
 
 	if (error == -EAGAIN) {
 		requests_full(r);

@@ -26,21 +26,21 @@ static void refused(struct request *q, enum refusal why)
 		    q->ep->addr.text, refusal_name(why));
 }
 
-static void count(struct request *q)
+static void count(struct request *q, size_t n)
 {
-	RECORD_AS(q->ep->record, struct door_data)->arrivals++;
+	RECORD_AS(q->ep->record, struct door_data)->arrivals += n;
 }
 
-/* Gives one request on. False: there is no room for it. */
-static bool give(struct request *q, const char *message, size_t len)
+/* Gives a request on, N times. False: there is no room for it. */
+static bool give(struct request *q, const char *message, size_t len, size_t n)
 {
 	struct requests *r = q->set;
 
-	if (r->full || r->fn(r->service, message, len) == -EAGAIN) {
+	if (r->full || r->fn(r->service, message, len, n) == -EAGAIN) {
 		requests_full(r);
 		return false;
 	}
-	count(q);
+	count(q, n);
 	return true;
 }
 
@@ -78,14 +78,18 @@ static bool cut_all(struct request *q)
 		struct frame_cut cut;
 		enum frame_result r = frame_next(&f, &state, buf + d->at,
 						 d->len - d->at, &cut);
+		size_t n = 1;
 
+		if (r == FRAME_REQUEST && cut.at == 0 && state == 0)
+			n = frame_repeats(buf + d->at, d->len - d->at,
+					  cut.used);
 		if (r == FRAME_REQUEST &&
-		    !give(q, buf + d->at + cut.at, cut.len))
+		    !give(q, buf + d->at + cut.at, cut.len, n))
 			return false;
 		if (r == FRAME_LONG)
 			refused(q, REFUSED_LONG);
 		d->state = state;
-		request_used(q, cut.used);
+		request_used(q, cut.used * n);
 		if (r == FRAME_MORE)
 			break;
 	}
@@ -102,7 +106,7 @@ static bool finish(struct request *q, enum refusal torn)
 
 	switch (frame_finish(&f, &state, d->len - d->at, &cut)) {
 	case FRAME_REQUEST:
-		if (!give(q, record_buffer(d->buffer) + d->at, cut.len))
+		if (!give(q, record_buffer(d->buffer) + d->at, cut.len, 1))
 			return false;
 		break;
 	case FRAME_LONG:
@@ -233,7 +237,7 @@ static bool take_datagram(struct request *q, const struct fd_message *m)
 
 	if (r == FRAME_LONG || r == FRAME_TORN)
 		refused(q, r == FRAME_LONG ? REFUSED_LONG : REFUSED_TORN);
-	else if (!give(q, buf, cut.len))
+	else if (!give(q, buf, cut.len, 1))
 		return false;
 	else if (m)
 		answer(q, m, cut.end);

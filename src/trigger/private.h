@@ -60,7 +60,8 @@ static inline struct run_data *job_data(const struct job *j)
 }
 
 /* trigger.c */
-int trigger_request(struct service *s, const char *message, size_t len);
+int trigger_request(struct service *s, const char *message, size_t len,
+		    size_t n);
 /* Starts what is ready, in this round's tasks. */
 void trigger_soon(struct triggers *t);
 

@@ -184,9 +184,17 @@ int trigger_return(struct service *s, const char *message, size_t len)
 	return 0;
 }
 
-int trigger_request(struct service *s, const char *message, size_t len)
+/* The first of N stands for all: no run starts in between. */
+int trigger_request(struct service *s, const char *message, size_t len,
+		    size_t n)
 {
-	return trigger_take(s, message, len, NULL);
+	int r = trigger_take(s, message, len, NULL);
+
+	if (r == 0 && n > 1) {
+		s->data->coalesced += n - 1;
+		stats_count(&s->data->triggers, n - 1);
+	}
+	return r;
 }
 
 void trigger_forget(struct trigger_wait *w)

@@ -135,6 +135,54 @@ START_TEST(bytes_one_by_one)
 }
 END_TEST
 
+#define SHORT 8
+
+/* Where each request of BYTES begins, and its length: equal ones at a time if
+ * ROW. Returns how many numbers that are. */
+static size_t cut_short(const char *bytes, size_t size, bool row, size_t *at)
+{
+	const struct frame f = { 20, size };
+	uint8_t state = 0;
+	size_t n = 0;
+
+	for (size_t used = 0; used < SHORT;) {
+		struct frame_cut cut;
+		enum frame_result r = frame_next(&f, &state, bytes + used,
+						 SHORT - used, &cut);
+		size_t times = 1;
+
+		if (r == FRAME_MORE)
+			break;
+		if (row && cut.at == 0 && state == 0)
+			times = frame_repeats(bytes + used, SHORT - used,
+					      cut.used);
+		for (; times; times--) {
+			at[n++] = used + cut.at;
+			at[n++] = cut.len;
+			used += cut.used;
+		}
+	}
+	return n;
+}
+
+START_TEST(rows_of_equal_ones)
+{
+	size_t one[2 * SHORT], all[2 * SHORT];
+
+	for (unsigned k = 0; k < 1u << 2 * SHORT; k++) {
+		char bytes[SHORT];
+		size_t n;
+
+		for (int i = 0; i < SHORT; i++)
+			bytes[i] = "a\r\n"[k >> 2 * i & 3];
+		n = cut_short(bytes, (size_t)_i, false, one);
+		ck_assert_uint_eq(cut_short(bytes, (size_t)_i, true, all), n);
+		ck_assert_mem_eq(all, one, n * sizeof(*one));
+	}
+	ck_assert_uint_eq(frame_repeats("go\ngo\ngo\nx", 10, 3), 3);
+}
+END_TEST
+
 static const struct {
 	size_t size;
 	const char *bytes;
@@ -185,6 +233,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, splits, 0, ARRAY_SIZE(rows));
 	tcase_add_loop_test(tc, bytes_one_by_one, 0, ARRAY_SIZE(rows));
+	tcase_add_loop_test(tc, rows_of_equal_ones, 0, 3);
 	tcase_add_loop_test(tc, datagram, 0, ARRAY_SIZE(whole));
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
