@@ -210,8 +210,9 @@ static int write_pid_file(struct daemon *d, const char *path)
 
 	if (r < 0)
 		return r;
-	if (ftruncate(ROLE_PID, 0) < 0 ||
-	    pwrite(ROLE_PID, pid, (size_t)n, 0) < n)
+	/* In this order, so that who reads it finds a pid at every moment. */
+	if (pwrite(ROLE_PID, pid, (size_t)n, 0) < n ||
+	    ftruncate(ROLE_PID, n) < 0)
 		log_warning("pid_file %s: %s", path, strerror(errno));
 	d->pid_written = true;
 	return 0;
