@@ -137,6 +137,7 @@ void request_end(struct request *q)
 	int buffer = q->record < 0 ? -1 : request_data(q)->buffer;
 
 	timer_cancel(q->set->service->u->loop, &q->timer);
+	timer_cancel(q->set->service->u->loop, &q->lull);
 	record_close(q->record);
 	if (buffer >= 0)
 		record_buffer_end(buffer);
@@ -269,7 +270,7 @@ void request_leave(struct endpoint *ep)
 	ep->spooled = false;
 	ep->holds |= HOLD_FULL;
 	update(ep);
-	ep->holds &= ~(uint32_t)HOLD_FULL;
+	ep->holds &= ~(uint32_t)(HOLD_FULL | HOLD_LULL);
 	TAILQ_FOREACH(c, &q->set->conns, entry)
 		if (c->ep == ep)
 			c->ep = NULL;

@@ -17,6 +17,12 @@
 #define READ_BURST  4
 #define DGRAM_BURST 64
 
+/* A FIFO from which so many come at once is in a flood: what it is woken for
+ * costs more than what it reads. It is left alone for a moment, in which the
+ * pipe gathers what a few reads bring then. */
+#define FLOOD	    4
+#define LULL_MS	    1
+
 static void refused(struct request *q, enum refusal why)
 {
 	struct service *s = q->set->service;
@@ -170,13 +176,15 @@ static int read_fifo(struct request *q)
 	return (size_t)n == space;
 }
 
-static void read_burst(struct request *q, int most)
+/* Returns what the last read did. */
+static int read_burst(struct request *q, int most)
 {
 	int r = 1;
 
 	listener_unblock(q->ep);
 	for (int i = 0; r == 1 && i < most; i++)
 		r = read_fifo(q);
+	return r;
 }
 
 void request_closed(struct endpoint *ep)
@@ -192,6 +200,30 @@ void request_closed(struct endpoint *ep)
 	read_burst(q, 5);
 	if (!q->set->full && finish(q, REFUSED_TORN))
 		request_data(q)->closed = 0;
+}
+
+static void on_lull(void *arg)
+{
+	struct request *q = arg;
+
+	endpoint_release(q->ep, HOLD_LULL);
+	if (request_data(q)->closed)
+		request_closed(q->ep);	/* seen meanwhile */
+}
+
+static void read_door(struct request *q)
+{
+	const struct door_data *d = RECORD_AS(q->ep->record, struct door_data);
+	uint64_t before = d->arrivals;
+	int r = read_burst(q, READ_BURST);
+
+	if (request_data(q)->closed) {
+		request_closed(q->ep);	/* seen while it was held */
+	} else if (r == 0 && d->arrivals - before >= FLOOD) {
+		endpoint_hold(q->ep, HOLD_LULL);
+		timer_set(q->set->service->u->loop, &q->lull, LULL_MS, on_lull,
+			  q);
+	}
 }
 
 /* ---- datagrams ---- */
@@ -293,9 +325,7 @@ void request_door_read(struct endpoint *ep)
 	if (q->set->full)
 		return;
 	if (q->kind == ADDR_FIFO) {
-		read_burst(q, READ_BURST);
-		if (request_data(q)->closed)
-			request_closed(ep);	/* seen while it was held */
+		read_door(q);
 		return;
 	}
 	for (int i = 0; r == 1 && i < DGRAM_BURST; i++)

@@ -32,6 +32,7 @@ struct request {
 	enum addr_kind kind;	/* a door's: FIFO, datagram or stream */
 	int record;
 	struct timer timer;
+	struct timer lull;	/* a FIFO's */
 };
 
 struct requests {

@@ -81,6 +81,7 @@ enum hold {
 	/* of one endpoint: */
 	HOLD_REST = 64,		/* out of descriptors: looked away a while */
 	HOLD_LEASE = 128,	/* lent to a program */
+	HOLD_LULL = 256,	/* triggers in a flood: read in a moment */
 };
 
 /* A worker (or a running program, a backend) as people are told of it. */
