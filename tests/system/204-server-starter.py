@@ -39,8 +39,17 @@ with Root("peers") as peers:
         usher.call("Roll", service="plack", wait=True)
         seen = set()
 
+        cut = []
+
         def settled():
-            seen.add(get(door))
+            try:
+                seen.add(get(door))
+            except AssertionError:
+                cut.append(door)
+                # Starman's process may be told to go between its accept and
+                # the first line that it reads; usher has no hand in that.
+                if len(cut) > 1:
+                    raise
             return len(usher.workers("plack")) == 1
         wait_for(settled)
         assert get(door) == b"generation 2"
