@@ -281,11 +281,11 @@ static void make_state(struct input *in)
 		if (!changed[i])
 			header[i] = record_st.base[i];
 	fd = fcntl(ROLE_STATE, F_DUPFD_CLOEXEC, RECORD_LOW);
+	record_shutdown();	/* by the size that was true */
 	check(pwrite(fd, header, sizeof(header), 0) == sizeof(header),
 	      "header");
 	if (cut)
 		check(ftruncate(fd, (off_t)(cut << 8)) == 0, "cut");
-	record_shutdown();
 	record_role(fd, ROLE_STATE);
 }
 
