@@ -6,6 +6,7 @@ longest wait is the time in which nobody attended the door.
 """
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import threading
