@@ -239,7 +239,8 @@ void trial_ended(struct worker *w, const struct child_exit *e);
  * theirs go; max_memory is looked at from now on. */
 void pool_replace_due(struct pool *p);
 void pool_finish_replacements(struct pool *p);
-/* A replacement has ended before its time: who was to go stays, for now. */
+/* A replacement has ended before its time: who was to go stays until it
+ * reaches its limit anew. */
 void pool_replacement_lost(struct pool *p);
 void pool_watch_memory(struct pool *p);
 
