@@ -425,16 +425,14 @@ static void wait_for_old(void *arg)
 {
 	siginfo_t si;
 
-	(void)arg;
-	while (waitid(P_PIDFD, (id_t)old_role(), &si, WEXITED) < 0 &&
+	while (waitid(P_PIDFD, (id_t)(intptr_t)arg, &si, WEXITED) < 0 &&
 	       errno == EINTR)
 		;
 }
 
 static void reaped(void *arg)
 {
-	(void)arg;
-	dup2(ROLE_NULL, old_role());
+	dup2(ROLE_NULL, (int)(intptr_t)arg);
 }
 
 /* Killed, it takes some time to let its table go. And who reaps it lets go
@@ -443,13 +441,15 @@ static void reaped(void *arg)
 static void reap_old(void *arg)
 {
 	if (offload(wait_for_old, reaped, arg) < 0)
-		timer_set(kp.u->loop, &kp.reap, REAP_MS, reap_old, NULL);
+		timer_set(kp.u->loop, &kp.reap, REAP_MS, reap_old, arg);
 }
 
 void keeper_dismiss_old(void)
 {
-	kill_old(old_role());
-	reap_old(NULL);
+	int role = old_role();
+
+	kill_old(role);
+	reap_old((void *)(intptr_t)role);
 }
 
 void keeper_stop(void)
