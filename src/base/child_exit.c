@@ -23,16 +23,43 @@ struct pidfd_info_exit {
 #define PIDFD_EXIT     (1u << 3)
 #define PIDFD_GET_EXIT _IOWR(0xFF, 11, struct pidfd_info_exit)
 
+/* 1: told; 0: it has not been reaped yet; -errno. */
+static int ask(int pidfd, struct pidfd_info_exit *info)
+{
+	*info = (struct pidfd_info_exit){ .mask = PIDFD_EXIT };
+	if (ioctl(pidfd, PIDFD_GET_EXIT, info) < 0)
+		return -errno;
+	return (info->mask & PIDFD_EXIT) != 0;
+}
+
+/* Who is its parent now sees its end when we do, and until that one has reaped
+ * it nothing tells how it ended. Who reaps nobody is not waited for often. */
+#define REAPED_MS 16
+
+static void await_reaping(int pidfd)
+{
+	static int patience = REAPED_MS;
+	struct pollfd p = { .fd = pidfd };	/* POLLHUP */
+
+	if (patience && poll(&p, 1, patience) == 0)
+		patience /= 2;
+}
+
 /* Not our child: an earlier process started it. */
 static int reap_strange(int pidfd, struct child_exit *out)
 {
-	struct pidfd_info_exit info = { .mask = PIDFD_EXIT };
+	struct pidfd_info_exit info;
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	int r;
 
 	if (poll(&p, 1, 0) < 1)
 		return 0;
-	if (ioctl(pidfd, PIDFD_GET_EXIT, &info) < 0 ||
-	    !(info.mask & PIDFD_EXIT))
+	r = ask(pidfd, &info);
+	if (r == 0) {
+		await_reaping(pidfd);
+		r = ask(pidfd, &info);
+	}
+	if (r < 1)
 		return 1;
 	out->known = true;
 	out->signaled = WIFSIGNALED(info.exit_code);
