@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/loop.h"
 #include "base/record.h"
@@ -417,10 +418,16 @@ static void lower_oom(int fd, int own)
 	close(fd);
 }
 
-static pid_t start(struct start *s, int *pidfd)
+/* The half of N in which the kernel can write a pid. */
+static pid_t *low_half(uint64_t *n)
+{
+	return (pid_t *)(void *)n + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+}
+
+static pid_t start(struct start *s, int *pidfd, uint64_t *at)
 {
 	int flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD |
-		    SIGCHLD;
+		    CLONE_CHILD_SETTID | SIGCHLD;
 	int64_t began = loop_us();
 	sigset_t all, old;
 	pid_t pid;
@@ -430,7 +437,8 @@ static pid_t start(struct start *s, int *pidfd)
 		oom = raise_oom(&own);
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	pid = clone(child_main, ch.stack + STACK_SIZE, flags, s, pidfd);
+	pid = clone(child_main, ch.stack + STACK_SIZE, flags, s, pidfd, NULL,
+		    low_half(at));
 	if (pid < 0)
 		s->err = (struct child_error){ "fork", errno };
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -444,15 +452,16 @@ static pid_t start(struct start *s, int *pidfd)
 	return pid;
 }
 
-pid_t child_start(const struct child_spec *spec, int *pidfd,
+pid_t child_start(const struct child_spec *spec, int *pidfd, uint64_t *at,
 		  struct child_error *err)
 {
 	struct child_fd fds[CHILD_FDS];
 	struct start s = { .spec = spec, .fds = fds, .nfds = spec->nfds };
 	pid_t pid;
-	int fd = -1;
+	int fd;
 
 	*pidfd = -1;
+	*at = 0;
 	*err = (struct child_error){ 0 };
 	if (spec->nfds > CHILD_FDS) {
 		*err = (struct child_error){ "descriptors", E2BIG };
@@ -470,16 +479,20 @@ pid_t child_start(const struct child_spec *spec, int *pidfd,
 	look_at_signals();
 	if (get_stack(err) < 0)
 		return -err->error;
-	pid = start(&s, &fd);
-	if (pid >= 0 && s.err.step) {	/* it left before exec: reap it */
+	pid = start(&s, pidfd, at);
+	FAULT("child-started");
+	*err = s.err;
+	if (s.err.step) {	/* it left before exec: reap it */
 		siginfo_t si;
 
-		waitid(P_PID, (id_t)pid, &si, WEXITED);
-		fd_closep(&fd);
-	}
-	*err = s.err;
-	if (s.err.step)
+		fd = *pidfd;
+		*pidfd = -1;
+		if (pid >= 0) {
+			waitid(P_PID, (id_t)pid, &si, WEXITED);
+			close(fd);
+		}
 		return -s.err.error;
-	*pidfd = raise_pidfd(fd);
+	}
+	*pidfd = raise_pidfd(*pidfd);
 	return pid;
 }

@@ -82,10 +82,18 @@ struct child_error {
 /*
  * Starts it. Returns its pid and the pidfd in *PIDFD (numbered RECORD_LOW or
  * more, no close-on-exec), or -errno with *ERR filled; then no process is
- * left. Blocks as vfork does, until exec (0.1 to 0.5 ms).
+ * left and *PIDFD is -1. Blocks as vfork does, until exec (0.1 to 0.5 ms).
+ *
+ * Both are written by the kernel, so that in shared memory they outlive us at
+ * every moment: *PIDFD before there is a process, still with close-on-exec,
+ * *PID (0 at first) as the first thing that the process does.
  */
-pid_t child_start(const struct child_spec *spec, int *pidfd,
+pid_t child_start(const struct child_spec *spec, int *pidfd, uint64_t *pid,
 		  struct child_error *err);
+
+/* Whose PIDFD is, where *PID was not written yet. -ESRCH: it is none, or its
+ * process is gone; -errno: it can't be told here. */
+pid_t child_pid(int pidfd);
 
 /* How long child_start has held its caller up, in all (us). */
 int64_t child_blocked_us(void);

@@ -96,6 +96,23 @@ const char *child_exit_text(const struct child_exit *e, char *buf, size_t len)
 	return buf;
 }
 
+pid_t child_pid(int pidfd)
+{
+	char path[48], line[64];
+	int pid = -ESRCH;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "Pid: %d", &pid) == 1)
+			break;
+	fclose(f);
+	return pid > 0 ? pid : -ESRCH;
+}
+
 int child_kill(int pidfd, int signo)
 {
 	return syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) < 0

@@ -107,6 +107,18 @@ static void note_doors(void)
 	}
 }
 
+/* A pidfd is born with close-on-exec. Usher was killed before it took the flag
+ * away: the process has started, and its record says so. */
+static void carry_started(void)
+{
+	for (int i = -1; (i = record_next(RECORD_WORKER, i)) >= 0;) {
+		int fd = record_at(i)->fd[0];
+
+		if (fd >= RECORD_LOW && fcntl(fd, F_GETFD) > 0)
+			fcntl(fd, F_SETFD, 0);
+	}
+}
+
 /* A supervisor starts the next usher, which asks: on the channel that is in
  * systemd's store, or at the socket beside the control socket. */
 static void wait_for_next(uint32_t me)
@@ -245,6 +257,7 @@ static void keeper_main(uint32_t me, int master)
 			_exit(0);	/* the one that owns acts */
 		back = step_back();
 		g->crashes++;
+		carry_started();
 		if (g->keeper != KEEPER_RESPAWN && !back) {
 			note_doors();
 			wait_for_next(me);

@@ -3,6 +3,7 @@
  */
 #include "continuity/revive.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -192,6 +193,18 @@ static void end_trial(int i)
 		   (int)r->id);
 }
 
+/* Written down before it was started, which the kill may have prevented; and
+ * a process that has not run yet has not written its pid. */
+static bool was_started(struct record *r)
+{
+	pid_t pid = r->fd[0] < RECORD_LOW ? -ESRCH
+		    : r->id ? (pid_t)r->id : child_pid(r->fd[0]);
+
+	if (pid > 0)
+		r->id = (uint64_t)pid;
+	return pid > 0;
+}
+
 static bool is_ordered(uint16_t kind)
 {
 	for (size_t k = 0; k < ARRAY_SIZE(order); k++)
@@ -216,6 +229,8 @@ static void revive_one(struct usher *u, int i,
 		kept = true;
 	else if (is_control(r))
 		kept = control(u, i) == 0;
+	else if (r->kind == RECORD_WORKER && !was_started(r))
+		kept = false;
 	else if (r->kind == RECORD_FLOW)
 		kept = true;	/* of all Postfix services, found by kind */
 	else

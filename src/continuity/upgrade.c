@@ -221,6 +221,7 @@ static int start_child(struct rehearsal *r, char **why)
 		.umask = -1,
 		.oom_score_adjust = CHILD_OOM_KEEP,
 	};
+	uint64_t id;
 	pid_t pid;
 
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -236,7 +237,7 @@ static int start_child(struct rehearsal *r, char **why)
 					{ ROLE_COPY, ROLE_STATE },
 					{ ROLE_MADE, ROLE_MADE },
 					{ other_image(), CHILD_EXEC_FD } };
-	pid = child_start(&spec, &pidfd, &e);
+	pid = child_start(&spec, &pidfd, &id, &e);
 	dup2(ROLE_NULL, ROLE_ANSWER);
 	if (pid < 0) {
 		close(ends[0]);

@@ -308,7 +308,7 @@ static int collect_limits(const struct conf_service *c,
 	return n;
 }
 
-pid_t launch_go(struct launch *l, int *pidfd, char **why)
+pid_t launch_go(struct launch *l, int record, char **why)
 {
 	const struct conf_service *c = l->conf;
 	struct child_identity id = c->who.identity;
@@ -339,7 +339,8 @@ pid_t launch_go(struct launch *l, int *pidfd, char **why)
 		return -ENOENT;
 	}
 	id.no_new_privs = c->no_new_privileges;
-	pid = child_start(&spec, pidfd, &e);
+	pid = child_start(&spec, &record_at(record)->fd[0],
+			  &record_at(record)->id, &e);
 	l->service->data->starts++;
 	if (pid >= 0)
 		return pid;

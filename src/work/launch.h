@@ -37,9 +37,10 @@ void launch_fd(struct launch *l, int from, int to);
 void launch_words(const struct conn *c, void (*fn)(void *arg, const char *w),
 		  void *arg);
 
-/* Starts it. Pid, and *PIDFD; or -errno with *WHY an allocated text that
- * names step, program and cure. */
-pid_t launch_go(struct launch *l, int *pidfd, char **why);
+/* Starts it. Pid, which is RECORD's id then, and its fd 0 the pidfd; or -errno
+ * with *WHY an allocated text that names step, program and cure. RECORD is in
+ * use already, so that a kill in between leaves no process unknown. */
+pid_t launch_go(struct launch *l, int record, char **why);
 void launch_end(struct launch *l);
 
 #endif

@@ -333,6 +333,22 @@ void output_pid(int record, pid_t pid)
 		record_at(record)->id = (uint64_t)pid;
 }
 
+/* No pid is so high. */
+#define BEFORE (1ull << 32)
+
+void output_before(int record, int worker)
+{
+	record_at(record)->id = BEFORE | (uint32_t)worker;
+}
+
+bool output_is_of(int record, int worker)
+{
+	uint64_t id = record_at(record)->id;
+
+	return id == (BEFORE | (uint32_t)worker) ||
+	       id == record_at(worker)->id;
+}
+
 /* What a failing worker said last; the half line counts when it is one. */
 static void keep_last(struct service *s, int record)
 {

@@ -26,6 +26,10 @@ int output_open(struct service *s, const struct conf_service *conf,
 		int *child_fd, bool *inherit);
 /* The pid, known after the start. */
 void output_pid(int record, pid_t pid);
+/* Whose it will be, by the record of a process that is about to start. */
+void output_before(int record, int worker);
+/* Is it of that process, known or about to start? */
+bool output_is_of(int record, int worker);
 /* The worker has ended: read what is left (bounded), close when nobody else
  * holds the other end, else at its end. FAILED: its last line becomes
  * s->last_line. A record below 0 is ignored. */

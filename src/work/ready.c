@@ -184,6 +184,7 @@ void ready_adopt(struct worker *w)
 	int64_t gone = loop_now(loop_of(w)) - w->started;
 
 	if (r->kind == READY_FD && w->readiness >= 0) {
+		fd_closep(&record_at(w->readiness)->fd[1]);
 		loop_resume(loop_of(w), w->readiness, 0, EPOLLIN, on_pipe, w);
 	} else if (r->kind == READY_PROBE) {
 		probe_later(w);

@@ -289,8 +289,9 @@ static int adopt_output(struct service *s, int index)
 	if (r < 0)
 		return r;
 	TAILQ_FOREACH(p, &w->processes, entry)
-		if ((uint64_t)p->pid == record_at(index)->id) {
+		if (output_is_of(index, p->record)) {
 			p->output = index;
+			output_pid(index, p->pid);
 			return 0;
 		}
 	output_ended(s, index, false);

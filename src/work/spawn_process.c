@@ -189,7 +189,7 @@ int process_start(struct launch *l, const struct spawn_data *data,
 {
 	struct service *s = l->service;
 	int record = record_new(RECORD_WORKER, s->slot, 0);
-	int out = -1, end = -1, pidfd, r;
+	int out = -1, end = -1, r;
 	bool inherit = false;
 	struct process *p;
 	pid_t pid;
@@ -204,8 +204,12 @@ int process_start(struct launch *l, const struct spawn_data *data,
 			begin_output(l, with_stdout,
 				     inherit ? STDERR_FILENO : end);
 	}
+	if (out >= 0)
+		output_before(out, record);
+	*RECORD_AS(record, struct spawn_data) = *data;
+	record_commit(record);
 	FAULT("spawn-start");
-	pid = launch_go(l, &pidfd, why);
+	pid = launch_go(l, record, why);
 	FAULT("spawn-started");
 	fd_closep(&end);
 	if (pid < 0) {
@@ -214,10 +218,6 @@ int process_start(struct launch *l, const struct spawn_data *data,
 		record_forget(record);
 		return pid;
 	}
-	*RECORD_AS(record, struct spawn_data) = *data;
-	record_set_fd(record, 0, pidfd);
-	record_at(record)->id = (uint64_t)pid;
-	record_commit(record);
 	FAULT("spawn-recorded");
 	p = process_new(s, record, pid);
 	p->run = run;

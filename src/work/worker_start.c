@@ -117,13 +117,25 @@ static int prepare(struct worker *w, struct launch *l, int *child)
 	return r;
 }
 
+/* Written down before it is there: the rest of it fills the kernel in. */
+static int go(struct worker *w, struct launch *l, char **why)
+{
+	const struct conf_service *c = conf_of(w);
+
+	w->started = w->changed = loop_now(loop_of(w));
+	w->max_requests = worker_spread(w, (uint64_t)c->max_requests);
+	w->max_memory = worker_spread(w, c->max_memory);
+	worker_save(w);
+	record_commit(w->record);
+	return launch_go(l, w->record, why);
+}
+
 static int launch_worker(struct worker *w, char **why)
 {
 	struct generation *g = w->generation;
 	CLEANUP(fd_closep) int child = -1;
 	struct launch l;
 	int r = launch_begin(&l, g->service, g->conf, g->number, why);
-	int pidfd = -1;
 
 	if (r < 0)
 		return r;
@@ -131,21 +143,14 @@ static int launch_worker(struct worker *w, char **why)
 	if (r < 0)
 		*why = xasprintf("cannot prepare a worker: %s", strerror(-r));
 	else
-		r = launch_go(&l, &pidfd, why);
+		r = go(w, &l, why);
 	launch_end(&l);
 	if (r < 0)
 		return r;
 	w->pid = r;
-	record_set_fd(w->record, 0, pidfd);
-	record_at(w->record)->id = (uint64_t)w->pid;
-	w->started = w->changed = loop_now(loop_of(w));
-	w->max_requests = worker_spread(w, (uint64_t)g->conf->max_requests);
-	w->max_memory = worker_spread(w, g->conf->max_memory);
+	FAULT("worker-recorded");
 	if (w->output >= 0)
 		output_pid(w->output, w->pid);
-	worker_save(w);
-	record_commit(w->record);
-	FAULT("worker-recorded");
 	return loop_watch(loop_of(w), w->record, 0, EPOLLIN, on_pidfd, w);
 }
 
@@ -212,6 +217,7 @@ static void adopt_channels(struct worker *w, const struct worker_data *d)
 	w->output = -1;
 	if (d->output >= 0 && output_adopt(s, d->output) >= 0)
 		w->output = d->output;
+	output_pid(w->output, w->pid);
 }
 
 int worker_adopt(struct generation *g, int record, struct worker **out)

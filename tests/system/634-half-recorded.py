@@ -59,7 +59,8 @@ exec = /usr/bin/python3 @TESTS@/pass_worker.py hello
 [service job]
 trigger = unix:@DIR@/job
 trigger_ack = yes
-exec = /bin/sh -c 'echo "$USHER_TRIGGER" >> @DIR@/ran'
+exec = /bin/sh -c 'echo "$USHER_TRIGGER" >> @DIR@/ran;
+  while [ "$USHER_TRIGGER" != word -a ! -e @DIR@/word ]; do sleep 0.02; done'
 """
 
 
@@ -121,6 +122,19 @@ def packets(usher):
         assert client.recv(100).endswith(b"\n")
 
 
+def runs(usher):
+    """The run that was being started is known, and not begun again."""
+    with connect(f"unix:{usher.dir}/job") as client:
+        client.sendall(b"stay\n")
+        assert receive_all(client) == b"ACK\n"
+    next_ready(usher)
+    wait_for(lambda: lines(f"{usher.dir}/ran") == ["stay"])
+    assert len(usher.service("job")["workers"]) == 1
+    assert lines(f"{usher.dir}/ran") == ["stay"]
+    with open(f"{usher.dir}/word", "wb"):
+        pass
+
+
 def worker(usher):
     """The one that was being started is looked after: killed, it is
     replaced."""
@@ -154,5 +168,7 @@ for each in (("client-recorded", control), ("spawn-recorded", spawned),
              ("relay-recorded", echoed), ("relay-recorded", relayed),
              ("trigger-accepted", triggered), ("pass-handed", handed),
              ("pass-hand", packets),
-             ("worker-recorded@5", worker)):
+             ("worker-recorded@5", worker), ("child-started@5", worker),
+             ("child-started@5", spawned), ("spawn-started", spawned),
+             ("spawn-start", spawned), ("child-started@5", runs)):
     one(*each)
