@@ -353,9 +353,10 @@ int addr_parse(const char *s, struct addr *out, char **why)
 
 	*why = NULL;
 	addr_options_init(&a.opt);
-	if (text_split(s, &sv) < 0)
-		return addr_wrong(why, xasprintf("'%s' has an unbalanced quote",
-						 s));
+	r = text_split(s, &sv);
+	if (r < 0)
+		return addr_wrong(why, xasprintf("'%s': %s", s,
+						 text_split_why(r)));
 	if (sv.n == 0)
 		return addr_wrong(why, xstrdup("no address; " KINDS
 					       " would do"));

@@ -313,6 +313,12 @@ const char *text_signal_name(int signo)
 	return "unknown signal";
 }
 
+/* 32 and 33 are the C library's and nameless. */
+static bool has_name(int signo)
+{
+	return strncmp(text_signal_name(signo), "SIG", 3) == 0;
+}
+
 int text_signal(const char *s, int *out)
 {
 	int64_t n;
@@ -320,6 +326,8 @@ int text_signal(const char *s, int *out)
 
 	if (isdigit((unsigned char)*s) || *s == '-') {
 		r = text_number(s, 1, SIGRTMAX, &n);
+		if (r == 0 && !has_name((int)n))
+			r = -EINVAL;
 		if (r == 0)
 			*out = (int)n;
 		return r;
@@ -327,10 +335,8 @@ int text_signal(const char *s, int *out)
 	for (int i = 1; i <= SIGRTMAX; i++) {
 		const char *name = text_signal_name(i);
 
-		if (strcasecmp(s, name) == 0 || strcasecmp(s, name + 3) == 0) {
-			/* 32 and 33 are the C library's and nameless. */
-			if (strncmp(name, "SIG", 3) != 0)
-				return -EINVAL;
+		if (has_name(i) && (strcasecmp(s, name) == 0 ||
+				    strcasecmp(s, name + 3) == 0)) {
 			*out = i;
 			return 0;
 		}

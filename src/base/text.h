@@ -48,19 +48,25 @@ const char *text_signal_name(int signo);
 
 /*
  * Splits as systemd splits ExecStart: blanks, single and double quotes,
- * backslash escapes; no shell, no % or $. -EINVAL: unbalanced quotes.
+ * backslash escapes; no shell, no % or $. -EINVAL: a quote without its end;
+ * -EILSEQ: an escape of what no word can hold (\x00), or a backslash at the
+ * end.
  */
 int text_split(const char *s, struct strv *out);
+/* What is wrong with a line that text_split refused. */
+const char *text_split_why(int error);
 /* Back: quoted where it must be, without what would begin a comment in an INI
- * file. Allocated. */
+ * file, no longer than it must be. Allocated. */
 char *text_join(const struct strv *sv);
 
 /* The word of N WORDS nearest to S (edit distance at most 3 and less than
  * half its length), or NULL. */
 const char *text_nearest(const char *s, const char *const *words, size_t n);
 
-/* Is S printable text without control characters but tab? */
+/* Is S printable text without control characters but tab, and UTF-8? */
 bool text_printable(const char *s, size_t len);
+/* Where it is not: the offset of the first such byte, or LEN. */
+size_t text_unprintable(const char *s, size_t len);
 /* Bytes as lower-case hex, allocated. */
 char *text_hex(const void *p, size_t len);
 

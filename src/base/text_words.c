@@ -105,13 +105,13 @@ static const struct {
 	{ '3', 0, 3, 8, false },
 };
 
-/* What follows the backslash before S; how many bytes it took, or -EINVAL. */
+/* What follows the backslash before S; how many bytes it took, or -EILSEQ. */
 static int unescape(const char *s, struct word *w)
 {
 	uint32_t v;
 
 	if (!*s)
-		return -EINVAL;
+		return -EILSEQ;
 	for (size_t i = 0; i < ARRAY_SIZE(escapes); i++) {
 		if (escapes[i].letter == *s) {
 			word_add(w, escapes[i].value);
@@ -125,7 +125,7 @@ static int unescape(const char *s, struct word *w)
 			continue;
 		/* No argument can hold a NUL, nor UTF-8 these. */
 		if (v == 0 || v > 0x10ffff || (v >= 0xd800 && v <= 0xdfff))
-			return -EINVAL;
+			return -EILSEQ;
 		if (numbers[i].rune)
 			word_add_rune(w, v);
 		else
@@ -189,10 +189,57 @@ int text_split(const char *s, struct strv *out)
 	return 0;
 }
 
+const char *text_split_why(int error)
+{
+	return error == -EILSEQ
+		? "a backslash at the end, or an escape of what no word can "
+		  "hold; a backslash itself is \\\\"
+		: "a quote without its end";
+}
+
+/* Bytes of the UTF-8 sequence at P, 0: there is none, or a control. */
+static size_t rune_length(const unsigned char *p, size_t len)
+{
+	static const uint32_t least_of[] = { 0, 0, 0xa0, 0x800, 0x10000 };
+	size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+	uint32_t c = p[0] & (0x7fu >> n);
+
+	if (p[0] < 0xc0 || p[0] > 0xf7 || n > len)
+		return 0;
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	if (c < least_of[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		return 0;
+	return n;
+}
+
+size_t text_unprintable(const char *s, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	size_t at = 0, n = 1;
+
+	while (at < len && n > 0) {
+		if (p[at] < 0x80)
+			n = p[at] == '\t' || (p[at] >= ' ' && p[at] != 0x7f);
+		else
+			n = rune_length(p + at, len - at);
+		at += n;
+	}
+	return at;
+}
+
+bool text_printable(const char *s, size_t len)
+{
+	return text_unprintable(s, len) == len;
+}
+
 static bool plain(const char *s)
 {
-	/* An INI file's comments begin with these. */
-	if (!*s || *s == ';' || *s == '#')
+	/* An INI file's comments begin with these, and it is in UTF-8. */
+	if (!*s || *s == ';' || *s == '#' || !text_printable(s, strlen(s)))
 		return false;
 	for (; *s; s++)
 		if ((unsigned char)*s <= ' ' || *s == 0x7f ||
@@ -201,25 +248,53 @@ static bool plain(const char *s)
 	return true;
 }
 
-static void quote_word(struct word *w, const char *s)
+/* The letter that stands for the control character C, or 0. */
+static char letter_of(char c)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(escapes); i++)
+		if (escapes[i].value == c && c < ' ')
+			return escapes[i].letter;
+	return 0;
+}
+
+/* C where a word is quoted by QUOTE; BEFORE stands before it; ODD: it is no
+ * text. */
+static void quote_one(struct word *w, char c, char quote, char before,
+		      bool odd)
 {
 	static const char hex[] = "0123456789abcdef";
+	unsigned char u = (unsigned char)c;
+	char letter = letter_of(c);
 
-	word_add(w, '"');
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c < ' ' || c == 0x7f || c == ';' || c == '#') {
-			word_add_string(w, "\\x");
-			word_add(w, hex[c >> 4]);
-			word_add(w, hex[c & 15]);
-			continue;
-		}
-		if (c == '"' || c == '\\')
-			word_add(w, '\\');
-		word_add(w, *s);
+	if (letter || c == quote || c == '\\') {
+		word_add(w, '\\');
+		word_add(w, letter ? letter : c);
+	} else if (odd || (before == ' ' && (c == ';' || c == '#'))) {
+		word_add_string(w, "\\x");
+		word_add(w, hex[u >> 4]);
+		word_add(w, hex[u & 15]);
+	} else {
+		word_add(w, c);
 	}
-	word_add(w, '"');
+}
+
+/* In the quotes of which the word itself has less. */
+static void quote_word(struct word *w, const char *s)
+{
+	size_t len = strlen(s), odd = text_unprintable(s, len);
+	int doubles = 0;
+	char quote;
+
+	for (const char *p = s; *p; p++)
+		doubles += (*p == '"') - (*p == '\'');
+	quote = doubles > 0 ? '\'' : '"';
+	word_add(w, quote);
+	for (size_t i = 0; i < len; i++) {
+		quote_one(w, s[i], quote, i ? s[i - 1] : quote, i == odd);
+		if (i == odd)
+			odd += 1 + text_unprintable(s + i + 1, len - i - 1);
+	}
+	word_add(w, quote);
 }
 
 char *text_join(const struct strv *sv)
@@ -291,43 +366,6 @@ const char *text_nearest(const char *s, const char *const *words, size_t n)
 		}
 	}
 	return found;
-}
-
-/* Bytes of the UTF-8 sequence at P, 0: there is none, or a control. */
-static size_t rune_length(const unsigned char *p, size_t len)
-{
-	static const uint32_t least_of[] = { 0, 0, 0xa0, 0x800, 0x10000 };
-	size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-	uint32_t c = p[0] & (0x7fu >> n);
-
-	if (p[0] < 0xc0 || p[0] > 0xf7 || n > len)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	if (c < least_of[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return 0;
-	return n;
-}
-
-bool text_printable(const char *s, size_t len)
-{
-	const unsigned char *p = (const unsigned char *)s;
-	size_t n;
-
-	while (len > 0) {
-		if (*p < 0x80)
-			n = *p == '\t' || (*p >= ' ' && *p != 0x7f);
-		else
-			n = rune_length(p, len);
-		if (n == 0)
-			return false;
-		p += n;
-		len -= n;
-	}
-	return true;
 }
 
 char *text_hex(const void *p, size_t len)

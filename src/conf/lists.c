@@ -337,7 +337,7 @@ int parse_assign(const struct key *k, void *base, const char *text,
 
 	(void)in;
 	if (r < 0)
-		*why = xasprintf("a quote without its end");
+		*why = xstrdup(text_split_why(r));
 	for (size_t i = 0; i < words.n && r == 0; i++) {
 		size_t n = variable(words.v[i]);
 

@@ -238,7 +238,7 @@ int parse_exec(const struct key *k, void *base, const char *text,
 
 	UNUSED(in);
 	if (r < 0)
-		*why = xasprintf("a quote without its end");
+		*why = xstrdup(text_split_why(r));
 	else if (words.n < 1u + at)
 		*why = xasprintf(at ? "after '@' come the program's path and "
 				      "its name"

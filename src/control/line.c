@@ -65,9 +65,12 @@ void line_message(struct call *c, const char *text)
 {
 	CLEANUP(strv_free) struct strv words = { 0 };
 	const struct command *cmd;
+	int r = text_split(text, &words);
 
-	if (text_split(text, &words) < 0 || words.n == 0) {
-		call_fail(c, ERROR_FAILED, "a quote is not closed");
+	if (r < 0 || words.n == 0) {
+		call_fail(c, ERROR_FAILED, "%s",
+			  r < 0 ? text_split_why(r)
+				: "no command; help lists them");
 		dispatch_answer(c, CALL_FAILED);
 		return;
 	}

@@ -73,7 +73,7 @@ assert done.returncode == 0, (text, done)
 for line in ("listen = tcp:localhost:7000", "listen = unix:/tmp/x",
              "trigger = fifo:job", "handoff = pass", "workers = 2-8",
              "queue_limit = 5", 'environment = "A=b c"', "environment = D=e",
-             r'exec = /bin/sh -c "exec cat \"$A\""'):
+             "exec = /bin/sh -c 'exec cat \"$A\"'"):
     assert line in done.stdout.splitlines(), (line, done.stdout)
 
 # Wrong words: usage, or what a file's mistake would say.

@@ -141,7 +141,7 @@ static const struct {
 	{ "fifo:..", "names no FIFO" },
 	{ "fd:", "names no descriptor" },
 	{ "fd:a:b", "without a colon" },
-	{ "unix:'/x", "unbalanced quote" },
+	{ "unix:'/x", "a quote without its end" },
 	/* options */
 	{ "tcp:*:80 nodelai=yes", "no option 'nodelai'; nodelay= would do" },
 	{ "tcp:*:80 zzz=1", "tcp: takes name, backlog," },

@@ -227,6 +227,8 @@ static const struct {
 	{ "NOPE", -EINVAL, -1 },     { "15x", -EINVAL, -1 },
 	{ "nown signal", -EINVAL, -1 }, /* a nameless number's text */
 	{ "unknown signal", -EINVAL, -1 },
+	{ "32", -EINVAL, -1 },	/* the C library's own */
+	{ "33", -EINVAL, -1 },
 };
 
 START_TEST(signal_word)
@@ -292,17 +294,25 @@ START_TEST(split)
 }
 END_TEST
 
-static const char *const torn[] = {
-	"'a", "\"a", "a 'b\" c", "a\\", "'a\\", "\\x00", "\\U00110000",
-	"\\ud800",
+static const struct {
+	const char *line;
+	int result;
+} torn[] = {
+	{ "'a", -EINVAL },	{ "\"a", -EINVAL },
+	{ "a 'b\" c", -EINVAL }, { "a\\", -EILSEQ },
+	{ "'a\\", -EILSEQ },	{ "\\x00", -EILSEQ },
+	{ "\\U00110000", -EILSEQ }, { "\\ud800", -EILSEQ },
 };
 
 START_TEST(split_refused)
 {
 	struct strv sv = { 0 };
 
-	ck_assert_int_eq(text_split(torn[_i], &sv), -EINVAL);
+	ck_assert_int_eq(text_split(torn[_i].line, &sv), torn[_i].result);
 	ck_assert_ptr_null(sv.v);
+	ck_assert_ptr_nonnull(strstr(text_split_why(torn[_i].result),
+				     torn[_i].result == -EINVAL ? "quote"
+								: "escape"));
 }
 END_TEST
 
@@ -333,6 +343,29 @@ START_TEST(join)
 	line = text_join(&sv);
 	ck_assert_str_eq(line, "");
 	free(line);
+}
+END_TEST
+
+/* Quoted, a word grows as little as can be: an INI line has its most. */
+static const struct {
+	const char *word, *line;
+} short_rows[] = {
+	{ "a b", "\"a b\"" },	       { "{\"a\":\"b\"}", "'{\"a\":\"b\"}'" },
+	{ "it's", "\"it's\"" },	       { "a b;c#d", "\"a b;c#d\"" },
+	{ "a ;b #c", "\"a \\x3bb \\x23c\"" }, { ";", "\";\"" },
+	{ "caf\xe9", "\"caf\\xe9\"" }, /* no UTF-8 */
+	{ "\xc3\xa9 \xc3", "\"\xc3\xa9 \\xc3\"" },
+	{ "\t\n\x01", "\"\\t\\n\\x01\"" },  { "'\"", "\"'\\\"\"" },
+};
+
+START_TEST(join_short)
+{
+	char *word = xstrdup(short_rows[_i].word);
+	CLEANUP(freep) char *line =
+		text_join(&(struct strv){ .v = &word, .n = 1 });
+
+	ck_assert_str_eq(line, short_rows[_i].line);
+	free(word);
 }
 END_TEST
 
@@ -428,6 +461,7 @@ int main(void)
 	tcase_add_loop_test(tc, split, 0, ARRAY_SIZE(lines));
 	tcase_add_loop_test(tc, split_refused, 0, ARRAY_SIZE(torn));
 	tcase_add_test(tc, join);
+	tcase_add_loop_test(tc, join_short, 0, ARRAY_SIZE(short_rows));
 	tcase_add_loop_test(tc, nearest, 0, ARRAY_SIZE(nearest_rows));
 	tcase_add_test(tc, nearest_long);
 	tcase_add_loop_test(tc, printable, 0, ARRAY_SIZE(texts));
