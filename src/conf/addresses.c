@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "conf/types.h"
 
 bool same_text(const char *a, const char *b)
@@ -33,8 +34,8 @@ static void word(struct strv *sv, const char *name, const char *value)
 
 char *value_options(const struct addr_options *o)
 {
+	CLEANUP(freep) char *words = NULL;
 	struct strv sv = { 0 };
-	char *s = xstrdup("");
 
 	word(&sv, "name", o->name);
 	if (o->mode >= 0)
@@ -54,13 +55,9 @@ char *value_options(const struct addr_options *o)
 	number(&sv, "rcvbuf", o->rcvbuf);
 	number(&sv, "sndbuf", o->sndbuf);
 	word(&sv, "source", o->source);
-	for (size_t i = 0; i < sv.n; i++) {
-		CLEANUP(freep) char *before = s;
-
-		s = xasprintf("%s %s", before, sv.v[i]);
-	}
+	words = text_join(&sv);
 	strv_free(&sv);
-	return s;
+	return xasprintf("%s%s", *words ? " " : "", words);
 }
 
 bool same_addr(const struct addr *a, const struct addr *b)

@@ -2,51 +2,25 @@
  * print - a configuration as text that reads back equal: every setting in
  * force, defaults filled in, [defaults] and includes worked in.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "conf/conf.h"
 #include "conf/derive.h"
 #include "conf/keys.h"
+#include "conf/lines.h"
 #include "conf/reader.h"
 #include "conf/values.h"
-
-/* May a line break stand instead of the blank at S + I, and be read back as
- * one? What follows must not look like a key, a comment or a header. */
-static bool can_break(const char *s, size_t i)
-{
-	const char *next = s + i + 1;
-	size_t n;
-	CLEANUP(freep) char *word = NULL;
-
-	if (i == 0 || s[i] != ' ' || isspace((unsigned char)s[i - 1]) ||
-	    !*next || isspace((unsigned char)*next) || strchr(";#[", *next))
-		return false;
-	n = strcspn(next, " \t=");
-	word = xstrndup(next, n);
-	return next[n + strspn(next + n, " \t")] != '=' ||
-	       (!key_of_service(word) && !key_of_usher(word));
-}
 
 /* KEY = VALUE, on several lines where one would be too long. */
 static void print_line(FILE *out, const char *key, const char *value)
 {
-	size_t room = READER_LINE - strlen(key) - 3;
+	CLEANUP(freep) char *text = lines_of(key, value, READER_LINE);
 
-	fprintf(out, "%s = ", key);
-	while (strlen(value) > room) {
-		size_t i = room;
-
-		while (i > 0 && !can_break(value, i))
-			i--;
-		if (i == 0)
-			break;
-		fprintf(out, "%.*s\n\t", (int)i, value);
-		value += i + 1;
-		room = READER_LINE - 1;
-	}
-	fprintf(out, "%s\n", value);
+	if (text)
+		fputs(text, out);
+	else	/* no file has such a value, a program's words may */
+		fprintf(out, "%s = %s\n", key, value);
 }
 
 static void print_where(FILE *out, const struct conf_where *w)

@@ -93,6 +93,14 @@ static bool has_hash(const char *s)
 	return false;
 }
 
+bool reader_takes(const char *line)
+{
+	size_t len = strlen(line);
+
+	return len <= READER_LINE && text_printable(line, len) &&
+	       !has_cut(line) && !has_hash(line);
+}
+
 /* The comments that are none. True: a mistake was told. */
 static bool bad_comment(struct reader *r, const char *key, const char *s)
 {
@@ -182,7 +190,7 @@ static bool header(struct reader *r, const char *line)
 	return r->mistakes == before;
 }
 
-/* "KEY VALUE" or "KEY: VALUE": say where the = belongs. */
+/* "KEY VALUE", "KEY: VALUE", "KEY --a=b": say where the = belongs. */
 static void no_equals(struct reader *r, const char *line)
 {
 	size_t n = strcspn(line, " \t:");
@@ -194,8 +202,9 @@ static void no_equals(struct reader *r, const char *line)
 	if (*rest == ':' && r->ev->known(r->arg, word))
 		rest++;
 	rest += strspn(rest, " \t");
-	what = xasprintf("there is no '=' in this line; write '%s = %s'", word,
-			 rest);
+	what = xasprintf("there is no '=' %s; write '%s = %s'",
+			 strchr(line, '=') ? "after the key" : "in this line",
+			 word, rest);
 	if (r->ev->known(r->arg, word))
 		mistake(r, word, what);
 	else
@@ -234,28 +243,55 @@ static bool entry(struct reader *r, const char *line)
 	return true;
 }
 
+static bool is_comment(const char *s)
+{
+	return *s == ';' || *s == '#';
+}
+
+static void too_long(struct reader *r, char *line, size_t len)
+{
+	bool comment = is_comment(skip(line));
+	CLEANUP(freep) char *what = xasprintf(
+		"a line of %zu bytes; %d is the most: go on in the next line, "
+		"%s", len, READER_LINE,
+		comment ? "after another '#'" : "indented");
+
+	mistake(r, NULL, what);
+	if (!comment && !isspace((unsigned char)*line))
+		r->above = BAD_KEY;
+}
+
+/* The byte of LINE at AT is no text. */
+static void unprintable(struct reader *r, const char *line, size_t at)
+{
+	unsigned char c = (unsigned char)line[at];
+	CLEANUP(freep) char *what =
+		c < 0x80 ? xasprintf("a control character in the line (byte "
+				     "%zu is 0x%02x)", at + 1, c)
+			 : xasprintf("byte %zu of the line (0x%02x) is no "
+				     "UTF-8 text; write the file in UTF-8",
+				     at + 1, c);
+
+	mistake(r, NULL, what);
+	r->above = BAD_KEY;
+}
+
 /* True: inih will read LINE as it stands. */
 static bool judge(struct reader *r, char *line, size_t len)
 {
+	size_t odd = text_unprintable(line, len);
 	char *start;
 
 	if (len > READER_LINE) {
-		CLEANUP(freep) char *what = xasprintf(
-			"a line of %zu bytes; %d is the most: go on in the "
-			"next line, indented", len, READER_LINE);
-
-		mistake(r, NULL, what);
-		if (!isspace((unsigned char)*line))
-			r->above = BAD_KEY;
+		too_long(r, line, len);
 		return false;
 	}
-	if (!text_printable(line, len)) {
-		mistake(r, NULL, "a control character in the line");
-		r->above = BAD_KEY;
+	if (odd < len) {
+		unprintable(r, line, odd);
 		return false;
 	}
 	start = skip(line);
-	if (!*start || *start == ';' || *start == '#')
+	if (!*start || is_comment(start))
 		return false;
 	if (start > line) {
 		continued(r, start);
@@ -333,6 +369,12 @@ void reader_parse(const char *text, size_t len,
 
 	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
 		r.at += 3;
+	if (len >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 ||
+			 memcmp(text, "\xfe\xff", 2) == 0)) {
+		r.line = 1;
+		mistake(&r, NULL, "the file is in UTF-16; write it in UTF-8");
+		return;
+	}
 	/* What it returns was told by judge, pair or feed. */
 	(void)ini_parse_stream(feed, &r, handler, &r);
 	if (r.expect)

@@ -36,4 +36,8 @@ struct reader_events {
 void reader_parse(const char *text, size_t len,
 		  const struct reader_events *events, void *arg);
 
+/* Is LINE, without its end, one whose value the reader takes whole: text, short
+ * enough, and without what would begin a comment? */
+bool reader_takes(const char *line);
+
 #endif

@@ -26,7 +26,7 @@ static const struct {
 	  "the next line, indented" },
 	{ GOOD "# " X200 "\n",
 	  "t:4: [service a] a line of 202 bytes; 198 is the most: go on in "
-	  "the next line, indented" },
+	  "the next line, after another '#'" },
 	/* A section's name is cut at 49. */
 	{ "[service " X50 "]\nlisten = unix:/tmp/a\nexec = /bin/sh\n",
 	  "t:1: [service " X50 "] a service's name is of letters, digits, "
@@ -88,10 +88,10 @@ static const struct {
 	  "t:4: [service a] listen: there is no '=' in this line; write "
 	  "'listen = tcp:*:79'" },
 	{ GOOD "listen tcp:*:79 name=x\n",
-	  "t:4: [service a] listen: there is no '=' in this line; write "
+	  "t:4: [service a] listen: there is no '=' after the key; write "
 	  "'listen = tcp:*:79 name=x'" },
 	{ GOOD "exec /bin/sh --a=b\n",
-	  "t:4: [service a] exec: there is no '=' in this line; write "
+	  "t:4: [service a] exec: there is no '=' after the key; write "
 	  "'exec = /bin/sh --a=b'" },
 	{ GOOD "nonsense\n",
 	  "t:4: [service a] there is no '=' in this line; write 'KEY = "
@@ -109,7 +109,14 @@ static const struct {
 	{ GOOD "[service b\n", "t:4: a section without its ']'" },
 	{ GOOD "[]\n", "t:4: a section without a name" },
 	{ GOOD "output = n\001ll\n",
-	  "t:4: [service a] a control character in the line" },
+	  "t:4: [service a] a control character in the line (byte 11 is "
+	  "0x01)" },
+	/* Of other encodings. */
+	{ GOOD "# caf\xe9\n",
+	  "t:4: [service a] byte 6 of the line (0xe9) is no UTF-8 text; write "
+	  "the file in UTF-8" },
+	{ "\xff\xfe[\0u\0]\0", "t:1: the file is in UTF-16; write it in "
+				  "UTF-8" },
 	/* What the loader adds. */
 	{ "output = log\n" GOOD,
 	  "t:1: output: stands before the first section" },
@@ -252,7 +259,8 @@ START_TEST(nul)
 
 	ck_assert_int_eq(load(text, sizeof(text) - 1, &c, &report), -EINVAL);
 	ck_assert_str_eq(report.errors.v[0],
-			 "t:4: [service a] a control character in the line");
+			 "t:4: [service a] a control character in the line (byte "
+			 "12 is 0x00)");
 	conf_report_free(&report);
 }
 END_TEST
