@@ -1,14 +1,18 @@
 /*
  * import - sections written from what the formats found; see import.h.
  *
- * A line of ours holds at most 198 bytes (conf/reader), so words go on
- * indented lines, where a word that could be taken for a key is quoted.
+ * A line of ours holds at most 198 bytes (conf/reader), so long values go on
+ * indented lines.
  */
 #include "conf/import.h"
 
 #include <ctype.h>
 #include <stdarg.h>
 #include <string.h>
+
+#include "base/text.h"
+#include "conf/lines.h"
+#include "conf/service.h"
 
 #define WIDTH	 76
 #define NAME_LEN 40
@@ -30,6 +34,21 @@ void import_split(const char *s, struct strv *out)
 
 /* ---- comments ---- */
 
+/* What a file of ours can't hold is shown as '?': the file may be in any
+ * encoding. */
+static void make_printable(char *s)
+{
+	size_t at = 0, len = strlen(s);
+
+	while ((at += text_unprintable(s + at, len - at)) < len) {
+		s[at] = (unsigned char)s[at] < ' ' ? ' ' : '?';
+		at++;
+	}
+	for (; *s; s++)
+		if (*s == '\t')
+			*s = ' ';
+}
+
 /* "# TEXT", broken at blanks. */
 static void comment(struct strv *lines, const char *text)
 {
@@ -42,10 +61,10 @@ static void comment(struct strv *lines, const char *text)
 				len--;
 			if (len == 0)
 				len = strcspn(text, " ");
-			if (len > 150)
-				len = 150;
+			if (len > 150)	/* not within a UTF-8 sequence */
+				len = text_unprintable(text, 150);
 		}
-		strv_pushf(lines, "# %.*s", (int)len, text);
+		strv_pushf(lines, "# %.*s\n", (int)len, text);
 		text += len;
 		text += strspn(text, " ");
 	}
@@ -62,9 +81,7 @@ void import_missed(struct import *im, struct import_at at, const char *fmt,
 	what = xvasprintf(fmt, ap);
 	va_end(ap);
 	line = xasprintf("%s:%u: %s", at.file, at.line, what);
-	for (char *p = line; *p; p++)
-		if ((unsigned char)*p < ' ')
-			*p = ' ';
+	make_printable(line);
 	fprintf(im->err, "%s\n", line);
 	comment(&im->remarks, line);
 	im->missed++;
@@ -78,6 +95,7 @@ void import_remark(struct import *im, const char *fmt, ...)
 	va_start(ap, fmt);
 	text = xvasprintf(fmt, ap);
 	va_end(ap);
+	make_printable(text);
 	comment(&im->remarks, text);
 }
 
@@ -104,8 +122,40 @@ void import_begin(struct import *im, const char *name, struct import_at at)
 	for (int i = 2; taken(im, free_one); i++)
 		snprintf(free_one, sizeof(free_one), "%s-%d", base, i);
 	im->name = xstrdup(free_one);
+	im->at = at;
 	strv_push(&im->names, xstrdup(free_one));
 	import_remark(im, "from %s:%u", at.file, at.line);
+}
+
+/* Why VALUE is none that KEY takes, as far as the file itself tells: users,
+ * hosts and programs may still come. Allocated, or NULL. */
+static char *unfit(const char *key, const char *value)
+{
+	const struct key *k = key_of_service(key);
+	struct conf_service *s = xcalloc(1, sizeof(*s));
+	struct world world = { 0 };
+	struct value_in in = { .world = &world, .kept = true };
+	char *why = NULL;
+
+	(void)value_parse(k, s, value, &in, &why);
+	conf_service_free(s);
+	world_free(&world);
+	return why;
+}
+
+/* A value that the loader would refuse is said instead, save of what the
+ * section can't be without. */
+static void set(struct import *im, const char *key, const char *value)
+{
+	bool must = strcmp(key, "exec") == 0 || strcmp(key, "listen") == 0;
+	CLEANUP(freep) char *why = must ? NULL : unfit(key, value);
+	char *lines = why ? NULL : lines_of(key, value, WIDTH);
+
+	if (lines)
+		strv_push(&im->lines, lines);
+	else
+		import_missed(im, im->at, "%s = %.100s: %s", key, value,
+			      why ? why : "no text, or too long for a line");
 }
 
 void import_set(struct import *im, const char *key, const char *fmt, ...)
@@ -116,62 +166,20 @@ void import_set(struct import *im, const char *key, const char *fmt, ...)
 	va_start(ap, fmt);
 	value = xvasprintf(fmt, ap);
 	va_end(ap);
-	strv_pushf(&im->lines, "%s = %s", key, value);
-}
-
-/* A word as text_split reads it back, that begins no comment of inih's. */
-static char *quoted(const char *word, bool first_of_line)
-{
-	bool plain = *word != 0;
-	char *out, *to;
-
-	for (const char *p = word; *p; p++)
-		if ((unsigned char)*p <= ' ' || *p == 127 ||
-		    strchr("\"'\\;#", *p) || (first_of_line && *p == '='))
-			plain = false;
-	if (plain)
-		return xstrdup(word);
-	out = to = xmalloc(4 * strlen(word) + 3);
-	*to++ = '"';
-	for (const char *p = word; *p; p++) {
-		if ((unsigned char)*p < ' ' || *p == 127 || *p == ';' ||
-		    *p == '#') {
-			to += sprintf(to, "\\x%02x", (unsigned char)*p);
-			continue;
-		}
-		if (*p == '"' || *p == '\\')
-			*to++ = '\\';
-		*to++ = *p;
-	}
-	*to++ = '"';
-	*to = 0;
-	return out;
+	set(im, key, value);
 }
 
 void import_words(struct import *im, const char *key, const struct strv *words)
 {
-	char *line = xasprintf("%s =", key);
+	CLEANUP(freep) char *value = text_join(words);
 
-	for (size_t i = 0; i < words->n; i++) {
-		CLEANUP(freep) char *word = quoted(words->v[i], false);
-		CLEANUP(freep) char *old = line;
-
-		if (i > 0 && strlen(line) + strlen(word) + 1 > WIDTH) {
-			strv_push(&im->lines, TAKE(old));
-			free(word);
-			word = quoted(words->v[i], true);
-			line = xasprintf("\t%s", word);
-			continue;
-		}
-		line = xasprintf("%s %s", old, word);
-	}
-	strv_push(&im->lines, line);
+	set(im, key, value);
 }
 
 static void write_all(struct import *im, struct strv *lines)
 {
 	for (size_t i = 0; i < lines->n; i++)
-		fprintf(im->out, "%s\n", lines->v[i]);
+		fputs(lines->v[i], im->out);
 	strv_free(lines);
 }
 

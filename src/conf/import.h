@@ -24,7 +24,8 @@ struct import {
 	/* Of all sections so far; of the one that is being written. */
 	struct strv names;
 	char *name;
-	struct strv lines, remarks;
+	struct import_at at;
+	struct strv lines, remarks;	/* each with its end */
 };
 
 /* 0 and sections, or -errno of reading FILE (nothing is said). */
@@ -41,7 +42,7 @@ void import_finish(struct import *im);
 /* Begins [service NAME]: what a name can't hold becomes '-', a name that is
  * taken gets a number. AT is told in a comment. */
 void import_begin(struct import *im, const char *name, struct import_at at);
-/* KEY = text. */
+/* KEY = text. A value that KEY can't have is told as import_missed does. */
 void import_set(struct import *im, const char *key, const char *fmt, ...)
 	PRINTF(3, 4);
 /* KEY = WORDS, quoted where they must be, on indented lines when long. */

@@ -17,6 +17,7 @@ struct line {
 	struct import_at at;
 	struct strv w;
 	const char *host;	/* where following lines listen */
+	const char *user, *group;
 };
 
 enum { SERVICE, TYPE, PROTOCOL, WAIT, USER, PROGRAM, ARGS };
@@ -56,18 +57,17 @@ static bool protocol(struct line *l, char *kind, size_t len, struct strv *opt)
 	return false;
 }
 
-static void user(struct line *l, char **name, char **group)
+/* "USER:GROUP", "USER.GROUP", "USER/CLASS" of login.conf. */
+static void user(struct line *l)
 {
 	char *u = l->w.v[USER], *end;
 
-	u[strcspn(u, "/")] = 0;		/* /CLASS of login.conf */
+	u[strcspn(u, "/")] = 0;
 	end = strpbrk(u, ":.");
-	*group = NULL;
-	if (end) {
+	if (end)
 		*end = 0;
-		*group = end + 1;
-	}
-	*name = u;
+	l->user = u;
+	l->group = end ? end + 1 : NULL;
 }
 
 static void listen_on(struct line *l, const char *kind, const struct strv *opt)
@@ -76,16 +76,14 @@ static void listen_on(struct line *l, const char *kind, const struct strv *opt)
 	char *service = l->w.v[SERVICE];
 	char *colon = strrchr(service, ':');
 	const char *host = colon ? service : l->host;
-	char *name, *group;
 
 	if (strcmp(kind, "unix") == 0) {
 		bool dgram = strcmp(l->w.v[TYPE], "dgram") == 0;
 
-		user(l, &name, &group);
 		import_set(l->im, "listen",
 			   "unix%s:%s mode=0666 owner=%s%s%s%s%s",
-			   dgram ? "-dgram" : "", service, name,
-			   group ? " group=" : "", group ? group : "",
+			   dgram ? "-dgram" : "", service, l->user,
+			   l->group ? " group=" : "", l->group ? l->group : "",
 			   *options ? " " : "", options);
 		return;
 	}
@@ -146,12 +144,9 @@ static bool waiting(struct line *l, bool *wait, const char **rate)
 
 static void who(struct line *l)
 {
-	char *name, *group;
-
-	user(l, &name, &group);
-	import_set(l->im, "user", "%s", name);
-	if (group)
-		import_set(l->im, "group", "%s", group);
+	import_set(l->im, "user", "%s", l->user);
+	if (l->group)
+		import_set(l->im, "group", "%s", l->group);
 }
 
 static bool section(struct line *l)
@@ -169,6 +164,7 @@ static bool section(struct line *l)
 	if (!protocol(l, kind, sizeof(kind), &opt) ||
 	    !waiting(l, &wait, &rate))
 		return false;
+	user(l);
 	if (strcmp(l->w.v[PROGRAM], "internal") == 0) {
 		if (!internal(l, stream))
 			return false;

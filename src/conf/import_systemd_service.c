@@ -105,6 +105,15 @@ static void s_type(struct pair *p, const char *key, struct unit_entry *e)
 			      "that it starts for the worker", e->value);
 }
 
+static void s_names(struct pair *p, const char *key, struct unit_entry *e)
+{
+	CLEANUP(strv_free) struct strv w = { 0 };
+
+	import_split(e->value, &w);
+	if (w.n)
+		import_words(p->im, key, &w);
+}
+
 /* Nothing to write: usher does so, or it means nothing here. */
 static void s_fine(struct pair *p, const char *key, struct unit_entry *e)
 {
@@ -132,7 +141,7 @@ static const struct {
 	{ "NoNewPrivileges", "no_new_privileges", s_bool },
 	{ "Environment", "environment", s_words },
 	{ "EnvironmentFile", "environment_file", s_plain },
-	{ "PassEnvironment", "pass_environment", s_plain },
+	{ "PassEnvironment", "pass_environment", s_names },
 	{ "KillSignal", "stop_signal", s_plain },
 	{ "TimeoutStartSec", "start_timeout", s_worker_time },
 	{ "TimeoutStopSec", "stop_timeout", s_time },

@@ -264,12 +264,14 @@ static void listen_on(struct one *o)
 		bind = take(o, "interface");
 	if (proto && strlen(proto) == 4 && proto[3] == '6')
 		family = "6";
-	import_set(o->x->im, "listen", "%s%s:%s%s%s:%s%s", kind,
+	import_set(o->x->im, "listen", "%s%s:%s%s%s:%s%s%s", kind,
 		   only6 ? "6" : family, bind && strchr(bind, ':') ? "[" : "",
 		   bind ? bind : "*", bind && strchr(bind, ':') ? "]" : "",
 		   port ? port : o->name,
-		   holds(flags, "KEEPALIVE") ? " keepalive=7200,75,9" :
-		   holds(flags, "NODELAY") ? " nodelay=yes" : "");
+		   o->stream && holds(flags, "KEEPALIVE")
+			   ? " keepalive=7200,75,9" : "",
+		   o->stream && holds(flags, "NODELAY")
+			   ? " nodelay=yes" : "");
 }
 
 static void flags(struct one *o)

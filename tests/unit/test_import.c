@@ -30,7 +30,7 @@ static const struct row rows[] = {
 	  "www stream tcp nowait nobody:nogroup /bin/sh sh -c \"a\"\n",
 	  NULL, NULL,
 	  "[service www]\nlisten = tcp4:*:www\n"
-	  "exec = @/bin/sh sh -c \"\\\"a\\\"\"\nuser = nobody\n"
+	  "exec = @/bin/sh sh -c '\"a\"'\nuser = nobody\n"
 	  "group = nogroup\noutput = connection\nmax_connections = 0\n\n",
 	  "", true },
 	{ import_inetd, "inetd.conf",
@@ -67,10 +67,25 @@ static const struct row rows[] = {
 	{ import_inetd, "inetd.conf",
 	  "a stream tcp nowait root /bin/cat ;x #y\n", NULL, NULL,
 	  "[service a]\nlisten = tcp4:*:a\n"
-	  "exec = @/bin/cat \"\\x3bx\" \"\\x23y\"\nuser = root\n"
+	  "exec = @/bin/cat \";x\" \"#y\"\nuser = root\n"
 	  "output = connection\nmax_connections = 0\n\n",
 	  "", false },
 	/* xinetd */
+	/* A door's group is the program's too; rates that are none. */
+	{ import_inetd, "inetd.conf",
+	  "/tmp/s stream unix nowait.x nobody:nogroup /bin/cat cat\n"
+	  "7008 stream tcp nowait/3/1 root /bin/cat /bin/cat caf\xe9\n",
+	  NULL, NULL,
+	  "[service s]\nlisten = unix:/tmp/s mode=0666 owner=nobody "
+	  "group=nogroup\nexec = @/bin/cat cat\nuser = nobody\n"
+	  "group = nogroup\noutput = connection\nmax_connections = 0\n\n"
+	  "[service 7008]\nlisten = tcp4:*:7008\n"
+	  "exec = /bin/cat \"caf\\xe9\"\nuser = root\noutput = connection\n"
+	  "max_connections = 0\n\n",
+	  "inetd.conf:1: rate = x/min burst=x: 'x/min burst=x' is no rate "
+	  "(100/s, 60/min, 100/s burst=500)\n"
+	  "inetd.conf:2: rate = 3/1/min burst=3/1: '3/1/min burst=3/1' is no "
+	  "rate (100/s, 60/min, 100/s burst=500)\n", false },
 	{ import_xinetd, "xinetd.conf",
 	  "defaults\n{\n instances = 60\n only_from = 10.0.0.0\n"
 	  " log_type = SYSLOG daemon\n log_on_success = HOST PID\n}\n"
@@ -317,7 +332,7 @@ static char *common(const char *want)
 	static const char *const two =
 		"directory = /q\numask = 077\n"
 		"environment = MAIL_CONFIG=%s MAIL_LOGTAG=px\n"
-		"\t\"POSTLOG_SERVICE=/q/public/postlog\" "
+		"\tPOSTLOG_SERVICE=/q/public/postlog "
 		"POSTLOG_HOSTNAME=h.example\n";
 	CLEANUP(freep) char *all = xasprintf(
 		strstr(want, "/q/") ? two : one, dir);
