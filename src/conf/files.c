@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 #include "conf/load.h"
 #include "conf/reader.h"
@@ -19,6 +21,9 @@
 
 /* No configuration is larger; /dev/zero is. */
 #define FILE_MOST (64u << 20)
+
+/* A pipe (another program's output) may take so long for its next bytes. */
+#define PATIENCE_MS 10000
 
 /* One file while it is read. */
 struct file {
@@ -289,68 +294,95 @@ static void parse(struct load *l, const char *name, char *text, size_t len)
 	reader_parse(text, len, &events, &f);
 }
 
-/* The whole of PATH, allocated. 0 or -errno. */
-static int slurp(const char *path, char **text, size_t *len)
+/* More of FD to TO. A pipe whose writer takes its time is waited for. */
+static ssize_t read_some(int fd, char *to, size_t room)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	struct stat st;
-	FILE *f;
-	int r = 0;
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	ssize_t n;
+	int r = 1;
+
+	do {
+		n = read(fd, to, room);
+		if (n < 0 && errno == EAGAIN)
+			r = poll(&p, 1, PATIENCE_MS);
+	} while (n < 0 && (errno == EINTR || errno == EAGAIN) && r > 0);
+	return n >= 0 ? n : r == 0 ? -ETIMEDOUT : -errno;
+}
+
+/* The whole of FD, allocated. 0 or -errno. */
+static int slurp(int fd, char **text, size_t *len)
+{
+	size_t room = 0;
+	ssize_t n;
 
 	*text = NULL;
 	*len = 0;
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0 || S_ISDIR(st.st_mode)) {
-		close(fd);
-		return -EISDIR;
-	}
-	f = fdopen(fd, "re");
-	if (!f) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	for (size_t room = 0, n = 1; n > 0 && *len < FILE_MOST; *len += n) {
+	do {
 		if (*len == room) {
 			room = room ? room * 2 : 16384;
 			*text = xrealloc(*text, room);
 		}
-		n = fread(*text + *len, 1, room - *len, f);
-	}
-	if (ferror(f))
-		r = errno ? -errno : -EIO;
-	else if (*len >= FILE_MOST)
-		r = -EFBIG;
-	fclose(f);
-	if (r < 0)
+		n = read_some(fd, *text + *len, room - *len);
+		if (n > 0)
+			*len += (size_t)n;
+		if (*len >= FILE_MOST)
+			n = -EFBIG;
+	} while (n > 0);
+	if (n < 0)
 		free(TAKE(*text));
+	return (int)n;
+}
+
+/* Is it a file that was read already, perhaps by another name? Else it is
+ * from now on. */
+static bool was_read(struct load *l, const struct stat *st)
+{
+	for (size_t i = 0; i < l->nids; i++)
+		if (l->ids[i].dev == st->st_dev && l->ids[i].ino == st->st_ino)
+			return true;
+	l->ids = xrealloc(l->ids, (l->nids + 1) * sizeof(*l->ids));
+	l->ids[l->nids++] = (struct file_id){ st->st_dev, st->st_ino };
+	return false;
+}
+
+/* Reads PATH, once. 0 or -errno; -EBADMSG: a name that no line of a report,
+ * and none of a dump, can hold. */
+static int read_once(struct load *l, const char *path)
+{
+	CLEANUP(fd_closep) int fd = -1;
+	struct stat st;
+	char *text;
+	size_t len;
+	int r;
+
+	for (const char *p = path; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return -EBADMSG;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (was_read(l, &st))
+		return 0;
+	r = slurp(fd, &text, &len);
+	if (r == 0)
+		parse(l, path, text, len);
 	return r;
 }
 
 static int read_file(struct load *l, const char *path, struct conf_where by)
 {
-	char *text;
-	size_t len;
-	int r = slurp(path, &text, &len);
+	int r = read_once(l, path);
+	const char *why = r == -EBADMSG
+		? "a control character in the file's name" : strerror(-r);
 
-	if (r == 0)
-		parse(l, path, text, len);
-	else if (by.file)
-		load_error(l, by, "usher", "include", "%s: %s", path,
-			   strerror(-r));
-	else
+	if (r < 0 && by.file)
+		load_error(l, by, "usher", "include", "%s: %s", path, why);
+	else if (r < 0)
 		load_error(l, (struct conf_where){ .file = path }, NULL, NULL,
-			   "cannot be read: %s", strerror(-r));
+			   "cannot be read: %s", why);
 	return r;
-}
-
-static bool was_read(const struct conf *c, const char *path)
-{
-	for (size_t i = 0; i < c->files.n; i++)
-		if (strcmp(c->files.v[i], path) == 0)
-			return true;
-	return false;
 }
 
 static int by_name(const void *a, const void *b)
@@ -358,15 +390,24 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* A pattern is relative to the main file's directory. */
+/* A pattern is relative to the main file's directory, whose own name is no
+ * pattern. */
 static char *pattern(const struct load *l, const char *glob)
 {
 	const char *main = l->conf->files.v[0];
 	const char *slash = strrchr(main, '/');
+	char *all, *to;
 
 	if (*glob == '/' || !slash)
 		return xstrdup(glob);
-	return xasprintf("%.*s/%s", (int)(slash - main), main, glob);
+	all = to = xmalloc(2 * strlen(main) + strlen(glob) + 2);
+	for (const char *p = main; p <= slash; p++) {
+		if (strchr("*?[\\", *p))
+			*to++ = '\\';
+		*to++ = *p;
+	}
+	strcpy(to, glob);
+	return all;
 }
 
 /* glob: go on without a directory that is not there, stop at one that can't
@@ -383,17 +424,16 @@ static void include(struct load *l, const struct entry *e)
 	glob_t g = { 0 };
 	int r = glob(glob_text, GLOB_NOSORT, unreadable, &g);
 
-	if (r == GLOB_NOMATCH && !strpbrk(glob_text, "*?["))
+	if (r == GLOB_NOMATCH && !strpbrk(e->value, "*?["))
 		load_error(l, e->where, "usher", "include", "%s: %s",
-			   glob_text, strerror(ENOENT));
+			   e->value, strerror(ENOENT));
 	else if (r != 0 && r != GLOB_NOMATCH)
 		load_error(l, e->where, "usher", "include",
-			   "%s: a directory cannot be read", glob_text);
+			   "%s: a directory cannot be read", e->value);
 	if (r == 0) {
 		qsort(g.gl_pathv, g.gl_pathc, sizeof(char *), by_name);
 		for (size_t i = 0; i < g.gl_pathc; i++)
-			if (!was_read(l->conf, g.gl_pathv[i]))
-				read_file(l, g.gl_pathv[i], e->where);
+			read_file(l, g.gl_pathv[i], e->where);
 	}
 	globfree(&g);
 }

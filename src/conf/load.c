@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "conf/derive.h"
+#include "conf/doors.h"
 #include "conf/service.h"
 
 /* --- the report ---------------------------------------------------------- */
@@ -231,6 +232,17 @@ static void check_defaults(struct load *l, const struct section *d)
 	conf_service_free(s);
 }
 
+/* No service can have its path. */
+static void take_control(struct load *l)
+{
+	struct conf *c = l->conf;
+	struct conf_where at = c->set[key_index(key_of_usher("control"))];
+	struct door d = { "usher itself", c->control.text, at };
+
+	if (c->control.text)
+		(void)doors_take(l, &d, &c->control, "");
+}
+
 static void make_services(struct load *l)
 {
 	const struct section *defaults = NULL;
@@ -322,8 +334,8 @@ static void load_close(struct load *l)
 	names_free(&l->service_keys);
 	names_free(&l->usher_keys);
 	names_free(&l->titles);
-	names_free(&l->doors);
-	strv_free(&l->door_names);
+	doors_free(l);
+	free(l->ids);
 	world_free(&l->world);
 	conf_unref(&l->conf);
 }
@@ -338,6 +350,7 @@ int conf_load(const struct conf_source *src, struct conf **out,
 	r = files_read(&l);
 	if (r == 0) {
 		make_usher(&l);
+		take_control(&l);
 		make_services(&l);
 		check_agents(&l);
 	}

@@ -38,6 +38,11 @@ struct told {
 	char *text;
 };
 
+struct file_id {
+	dev_t dev;
+	ino_t ino;
+};
+
 struct load {
 	const struct conf_source *src;
 	struct conf *conf;
@@ -48,8 +53,9 @@ struct load {
 	size_t ntold, nerrors;
 	struct names service_keys, usher_keys;
 	struct names titles;	/* [usher] and the services, once in all */
-	struct names doors;	/* "ADDRESS INTERFACE" to its conf_service */
-	struct strv door_names;
+	struct names doors;	/* conf/doors.c's */
+	struct file_id *ids;	/* of the files that were read from disk */
+	size_t nids;
 	struct world world;
 };
 

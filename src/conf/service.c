@@ -152,6 +152,10 @@ static void shape_handler(struct service_maker *m, struct conf_service *s,
 	if (!own_builtin) {
 		take_default(m, s, defaults, "exec");
 		take_default(m, s, defaults, "relay");
+		/* Several upstreams are a relay's: no backend has them. */
+		if (derive_is_set(s, "exec") && s->relay.n > 1 &&
+		    !is_own(m, key("relay")))
+			untake(m, s, key("relay"));
 	}
 	if (!own_other)
 		take_default(m, s, defaults, "builtin");

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "conf/derive.h"
+#include "conf/doors.h"
 #include "conf/service.h"
 
 static struct conf_where where(const struct conf_service *s, const char *key)
@@ -95,31 +96,34 @@ static void check_owner(struct load *l, const struct conf_service *s,
 			     a->addr.text);
 }
 
-/* Two doors can't be the same, whoever has them. */
+/* Two doors can't be the same, whoever has them, and none where another one
+ * leaves no room. */
 static void check_door(struct load *l, struct conf_service *s,
 		       const char *key, struct conf_addr *a)
 {
-	const char *interface = a->addr.opt.interface;
-	CLEANUP(freep) char *id = NULL;
-	struct conf_service *other;
+	const struct door own = { s->title, a->addr.text, a->where };
+	CLEANUP(freep) char *place = NULL;
+	const struct door *other;
 
 	if (!s->enabled)
 		return;
-	id = xasprintf("%s %s", a->addr.text, interface ? interface : "");
-	other = names_get(&l->doors, id);
-	if (!other) {
-		strv_push(&l->door_names, TAKE(id));
-		names_put(&l->doors, l->door_names.v[l->door_names.n - 1], s);
+	other = doors_take(l, &own, &a->addr, s->spool);
+	if (!other)
 		return;
-	}
-	if (other == s)
-		load_error(l, a->where, s->title, key, "%s twice",
-			   a->addr.text);
+	place = other->where.line ? xasprintf("%s:%u", other->where.file,
+					      other->where.line)
+				  : xstrdup("the default");
+	if (strcmp(other->text, own.text) != 0)
+		load_missing(l, a->where, s->title, key,
+			     "%s: no room beside %s, a door of %s (%s); of "
+			     "two that overlap one must go", own.text,
+			     other->text, other->title, place);
+	else if (other->title == own.title)
+		load_error(l, a->where, s->title, key, "%s twice", own.text);
 	else
 		load_error(l, a->where, s->title, key,
-			   "%s is a door of %s too (%s:%u); one of the two "
-			   "must go", a->addr.text, other->title,
-			   other->where.file, other->where.line);
+			   "%s is a door of %s too (%s); one of the two must "
+			   "go", own.text, other->title, place);
 }
 
 static void resolve(struct load *l, struct conf_service *s, const char *key,
@@ -165,12 +169,12 @@ static void check_addrs(struct load *l, struct conf_service *s,
 				   a->addr.text, why);
 			continue;
 		}
-		if (!upstream)
-			check_door(l, s, key, a);
 		check_owner(l, s, key, a);
 		resolve(l, s, key, a->where, &a->addr, !upstream);
-		if (!upstream)
-			note_port(l, s, key, a);
+		if (upstream)
+			continue;
+		check_door(l, s, key, a);
+		note_port(l, s, key, a);
 	}
 }
 

@@ -2,6 +2,7 @@
 the error names usher's own door, and the word that was meant; a program that
 is not on PATH, and one that is a link and stays one."""
 import os
+import socket
 import subprocess
 import tempfile
 
@@ -29,10 +30,22 @@ def said(*words):
 with Daemon(CONF) as usher:
     narrow = usher.expand("tcp:127.0.0.1:@PORT@")
     own = usher.expand(f"tcp:*:@PORT@: no room beside {narrow}, a door of "
-                       "narrow that stays; of two that overlap one must go")
+                       "service narrow (@DIR@/usher.ini:")
     usher.write(CONF + WIDE)
     done = usher.run("reload", status=1)
     assert own in done.stderr, done
+    # A door that was given stays, whatever the file says.
+    with socket.socket() as given:
+        given.bind(("127.0.0.1", 0))
+        given.listen()
+        port = given.getsockname()[1]
+        usher.run("adopt", "narrow", "--fd", given.fileno(),
+                  pass_fds=(given.fileno(),))
+    usher.write(CONF + WIDE.replace("@PORT@", str(port)))
+    done = usher.run("reload", status=1)
+    assert (f"[service wide] listen: tcp:*:{port}: no room beside tcp:127.0.0.1:{port}, a door "
+            "of narrow that stays; of two that overlap one must go"
+            ) in done.stderr, done
     with usher.client("narrow") as client:
         assert receive_all(client) == b"narrow\n"
     # The same service widens its door, or another one takes its place.

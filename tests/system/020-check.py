@@ -136,6 +136,39 @@ for line, text in (
     assert f"{many}:{line}: {text}" in errors, (line, text, errors)
 assert errors.endswith(f"{many}: 11 mistakes\n"), errors
 
+# Doors that can't both be opened, by what their names stand for.
+for first, second, fit in (
+        ("tcp:*:7001", "tcp:127.0.0.1:7001", False),
+        ("tcp:127.0.0.1:7001", "tcp:*:7001", False),
+        ("tcp4:*:7001", "tcp:*:7001", False),
+        ("tcp:localhost:7001", "tcp:127.0.0.1:7001", False),
+        ("tcp:127.0.0.1:http", "tcp:127.0.0.1:80", False),
+        ("tcp:[::1]:7001", "tcp6:*:7001", False),
+        ("tcp6:*:7001 v6only=yes", "tcp4:*:7001", True),
+        ("tcp:127.0.0.1:7001", "tcp:127.0.0.2:7001", True),
+        ("tcp:127.0.0.1:7001", "tcp:127.0.0.1:7002", True),
+        ("tcp:*:7001 interface=lo", "tcp:127.0.0.1:7001", True),
+        ("tcp:127.0.0.1:0", "tcp4:127.0.0.1:0", True)):
+    pair = write("pair.ini", f"""[service a]
+listen = {first}
+builtin = echo
+[service b]
+listen = {second}
+builtin = echo
+""")
+    status, out, errors = check(pair)
+    assert status == (0 if fit else 1), (first, second, errors)
+    assert fit or errors.startswith(
+        f"{pair}:5: [service b] listen: {second}: no room beside {first}, a "
+        f"door of service a ({pair}:2); of two that overlap one must go"), \
+        errors
+
+# What another program writes, at its own pace.
+slow = subprocess.run(["sh", "-c", "(sleep 0.2; cat \"$1\") | \"$0\" check -c "
+                       "/dev/stdin", BINARY, again], capture_output=True,
+                      text=True, timeout=DEADLINE, check=False)
+assert slow.stdout == "/dev/stdin: 1 service, no mistake\n", slow
+
 # At most a hundred of them are told, and all are counted.
 lots = write("lots.ini", "[usher]\n" + "nonsense = 1\n" * 250)
 status, _, errors = check(lots)

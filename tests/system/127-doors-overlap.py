@@ -113,11 +113,12 @@ with Daemon(CONF % ALL[1]) as usher:
         list(pool.map(ask, waiting))
     reload("a", f"tcp:127.0.0.1:{PORT}")
 
-    # One that stays, and one beside it: refused, and nothing has changed.
+    # Two of one file: refused, and nothing has changed.
     rewrite("a", f"tcp:127.0.0.1:{PORT}", f"tcp:*:{PORT}")
     done = usher.run("reload", status=1)
     assert f"tcp:*:{PORT}: no room beside " in done.stderr, done
-    assert "a door of a that stays; of two that overlap" in done.stderr, done
+    assert "a door of service a (" in done.stderr, done
+    assert "of two that overlap one must go" in done.stderr, done
     client()
     # One that yields, but another door of the same file is wrong.
     rewrite("a", f"tcp:*:{PORT}", "tcp:192.0.2.77:1")

@@ -16,11 +16,14 @@
 
 #define L "listen = unix:/tmp/a\n"
 #define E "exec = /bin/sh\n"
+#define X10 "xxxxxxxxxx"
+#define X50 X10 X10 X10 X10 X10
 
 static int load_text(const char *text, size_t len, struct conf **c,
 		     struct conf_report *report)
 {
-	struct conf_source source = { .path = "t", .text = text, .len = len };
+	struct conf_source source = { .path = "t", .text = text, .len = len,
+				      .runtime = "/tmp" };
 
 	return conf_load(&source, c, report);
 }
@@ -188,6 +191,23 @@ static const struct {
 	{ L E "handoff = share\nready = fd:4\n",
 	  "t:5: [service a] ready: that descriptor is one of the" },
 	{ L E L, "t:4: [service a] listen: unix:/tmp/a twice" },
+	/* One path, whatever lies there and however it is written. */
+	{ L "listen = unix-seqpacket:/tmp/a\n" E,
+	  "t:3: [service a] listen: unix-seqpacket:/tmp/a: no room beside "
+	  "unix:/tmp/a, a door of service a (t:2); of two that overlap" },
+	{ L "trigger = unix:/tmp/./a\n" E,
+	  "t:3: [service a] trigger: unix:/tmp/./a: no room beside" },
+	{ L "trigger = unix:/tmp//a\n" E,
+	  "t:3: [service a] trigger: unix:/tmp//a: no room beside" },
+	{ "trigger = fifo:x\ntrigger = fifo:/tmp/spool/x\n" E,
+	  "t:3: [service a] trigger: fifo:/tmp/spool/x: no room beside" },
+	{ "listen = unix:/tmp/control\n" E,
+	  "t:2: [service a] listen: unix:/tmp/control is a door of usher "
+	  "itself too (the default)" },
+	{ "listen = unix:@a\nlisten = unix-pass:@a\n" E,
+	  "t:3: [service a] listen: unix-pass:@a: no room beside unix:@a" },
+	{ "listen = unix:@a\nlisten = unix-seqpacket:@a\n" E, NULL },
+	{ L "listen = unix:/tmp/a/b\nlisten = unix:/tmp/.a\n" E, NULL },
 	{ "listen = udp:127.0.0.1:53\n" E,
 	  "t:2: [service a] listen: udp:127.0.0.1:53: udp: needs protocol = "
 	  "wait" },
@@ -306,6 +326,13 @@ static const struct {
 	  "t:2: [defaults] output: does not act in a: 'connection' acts in "
 	  "spawn with listen and protocol = inetd; here it is log, null or "
 	  "inherit" },
+	/* Two upstreams are no backend's. */
+	{ "[defaults]\nrelay = unix:/tmp/u\nrelay = unix:/tmp/v\n[service a]\n"
+	  L E, "handoff", "spawn",
+	  "t:2: [defaults] relay: does not act in a: under handoff = spawn; it "
+	  "acts in: relay, exec with relay\n"
+	  "t:3: [defaults] relay: does not act in a: under handoff = spawn; it "
+	  "acts in: relay, exec with relay" },
 	{ "[defaults]\nexec = /bin/sh\n[service a]\n" L "builtin = echo\n",
 	  "builtin", "echo",
 	  "t:2: [defaults] exec: does not act in a: a builtin starts no "
@@ -370,7 +397,7 @@ END_TEST
 
 /* --- files --------------------------------------------------------------- */
 
-static char dir[] = "/tmp/usher-conf-XXXXXX";
+static char dir[64] = "/tmp/usher-conf-XXXXXX";
 
 static void put(const char *name, const char *text)
 {
@@ -468,6 +495,63 @@ START_TEST(includes)
 	drop("b.conf");
 	drop("c.txt");
 	rmdir(dir);
+}
+END_TEST
+
+/* A directory whose name looks like a pattern, a file by two names, a name
+ * that no line of a report can hold, and a pipe whose writer takes his time. */
+START_TEST(odd_files)
+{
+	struct conf_report report = { 0 };
+	struct conf *c = NULL;
+	CLEANUP(freep) char *inside = NULL;
+	CLEANUP(freep) char *source = NULL;
+	CLEANUP(freep) char *link = NULL;
+	struct conf_source pipe_source = { 0 };
+	int p[2];
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	inside = xasprintf("%s/[a]*", dir);
+	link = xasprintf("%s/[a]*/z.ini", dir);
+	ck_assert_int_eq(mkdir(inside, 0700), 0);
+	put("[a]*/b.ini", "[service b]\nlisten = unix:/tmp/b\n" E);
+	put("[a]*/main.ini", "[usher]\ninclude = *.ini\ninclude = b.ini\n");
+	ck_assert_int_eq(symlink("b.ini", link), 0);
+	strcpy(dir, inside);
+	ck_assert_int_eq(load_main(&c, &report), 0);
+	ck_assert_uint_eq(c->files.n, 2);
+	ck_assert_uint_eq(c->nservices, 1);
+	conf_unref(&c);
+
+	put("x\ny.ini", "");
+	ck_assert_int_eq(load_main(&c, &report), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(report.errors.v[0],
+				     "y.ini: a control character in the "
+				     "file's name"));
+	conf_report_free(&report);
+	drop("x\ny.ini");
+	drop("b.ini");
+	drop("z.ini");
+	drop("main.ini");
+	rmdir(inside);
+	*strrchr(inside, '/') = 0;
+	rmdir(inside);
+
+	ck_assert_int_eq(pipe(p), 0);
+	if (fork() == 0) {
+		usleep(100000);
+		dprintf(p[1], "[service p]\nlisten = unix:/tmp/p\n");
+		usleep(100000);
+		dprintf(p[1], E);
+		_exit(0);
+	}
+	close(p[1]);
+	source = xasprintf("/dev/fd/%d", p[0]);
+	pipe_source.path = source;
+	ck_assert_int_eq(conf_load(&pipe_source, &c, &report), 0);
+	ck_assert_uint_eq(c->nservices, 1);
+	conf_unref(&c);
+	close(p[0]);
 }
 END_TEST
 
@@ -630,6 +714,49 @@ START_TEST(print_long)
 }
 END_TEST
 
+/* Values that take more room than they took, or quotes: what is printed reads
+ * back, and prints the same. */
+static const char *const again[] = {
+	"listen = tcp:127.0.0.1:0 \"name=a b\"\n" E "handoff = share\n",
+	L E "stop_signal = 64\n",
+	/* As long as a line may be, without the blanks around the '='. */
+	L E "pass_environment=" X50 X50 X50 X10 X10 X10 "x\n",
+	L E "environment = 'J={\"a\":\"b\",\"c\":\"d\",\"e\":\"f\",\"g\":\"h\","
+	  "\"i\":\"j\",\"k\":\"l\",\"m\":\"n\",\"o\":\"p\",\"q\":\"r\",\"s\":"
+	  "\"t\",\"u\":\"v\",\"w\":\"x\",\"y\":\"z\",\"A\":\"B\",\"C\":\"D\"}'\n",
+	L E "environment = 'L=" X50 "a;b;c;d;e;f;g;h;i;j;k;l;m;n;o;p;q;r;s;t;"
+	  "u;v;w;x;y;z;A;B;C;D;E;F;G;H;I;J;K;L;M;N; O'\n",
+	/* No break inside of quotes, before what then were a comment. */
+	L "exec=/bin/sh -c '" X50 " # " X50 " " X50 " # x'\n",
+	L "exec=/bin/sh\n\t-c '" X50 " # " X50 "' \"" X50 "\"\n\t'" X50
+	  " # " X50 "'\n",
+	L E "refuse_message = " X50 " " X50 " [x] " X50 "\\n\\t\\\\\n",
+	L E "rate = 7/d burst=4294967295\nrate_per_source = 100/min\n",
+};
+
+static char *printed(const char *text)
+{
+	struct conf *c = must(text);
+	char *out = NULL;
+	size_t len;
+	FILE *f = open_memstream(&out, &len);
+
+	conf_print(c, NULL, false, f);
+	fclose(f);
+	conf_unref(&c);
+	return out;
+}
+
+START_TEST(print_again)
+{
+	CLEANUP(freep) char *text = xasprintf("[service a]\n%s", again[_i]);
+	CLEANUP(freep) char *once = printed(text);
+	CLEANUP(freep) char *twice = printed(once);
+
+	ck_assert_str_eq(once, twice);
+}
+END_TEST
+
 /* --- many ---------------------------------------------------------------- */
 
 static double now(void)
@@ -686,6 +813,8 @@ int main(void)
 	tcase_add_test(tc, usher);
 	tcase_add_test(tc, print);
 	tcase_add_test(tc, print_long);
+	tcase_add_loop_test(tc, print_again, 0, ARRAY_SIZE(again));
+	tcase_add_test(tc, odd_files);
 	tcase_add_test(tc, many);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
