@@ -70,6 +70,7 @@ static void change_options(struct service *s, struct endpoint *ep,
 		addr_free(&ep->addr);
 		addr_copy(&ep->addr, &list->v[i].addr);
 	}
+	listener_changed(ep);
 	if (ep->addr.kind != ADDR_FIFO)
 		net_apply(record_at(ep->record)->fd[0], &ep->addr, &n);
 	else if (fifo_apply(ep, &why) < 0)

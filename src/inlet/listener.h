@@ -58,8 +58,13 @@ void listener_rest(struct endpoint *ep, int error);
  * is the socket's, not ours alone, so it is set again before each accept. */
 void endpoint_foreign(struct endpoint *ep);
 
+/* EP's service has other settings: O_NONBLOCK is what its program's protocol
+ * wants. */
+void listener_changed(const struct endpoint *ep);
+
 /* After a take-over: O_NONBLOCK of what a service manager owns is again as the
- * keeper saw it at the end of the usher before. */
+ * keeper saw it at the end of the usher before; an earlier build may have left
+ * another than the protocol wants. */
 void listener_as_noted(struct endpoint *ep);
 
 /* Before EP's socket is read by something that would wait: not blocking, if

@@ -44,14 +44,23 @@ static void fill_door(struct endpoint *ep)
 		d->inode = sb.st_ino;
 }
 
+/* Daemons of Postfix are all woken for a client and one gets it. Where their
+ * master's sockets did not refuse, the others would wait in accept, deaf to
+ * the clients that they have. */
+static bool is_masters(const struct service *s, enum endpoint_use use)
+{
+	return use == USE_LISTEN && s->conf->handoff == HANDOFF_SHARE &&
+	       s->conf->protocol == PROTOCOL_POSTFIX;
+}
+
 /*
- * Usher must never wait in accept. Programs that accept for themselves were
- * given a socket that blocks by inetd and systemd, and whoever relies on it
- * would spin or give up on EAGAIN.
+ * Usher must never wait in accept. Other programs that accept for themselves
+ * were given a socket that blocks by inetd and systemd, and whoever relies on
+ * it would spin or give up on EAGAIN.
  */
 static void door_blocks(const struct service *s, enum endpoint_use use, int fd)
 {
-	fd_nonblock(fd, use != USE_LISTEN ||
+	fd_nonblock(fd, use != USE_LISTEN || is_masters(s, use) ||
 			s->conf->handoff != HANDOFF_SHARE);
 }
 
@@ -99,7 +108,9 @@ void listener_as_noted(struct endpoint *ep)
 {
 	struct door_data *d = RECORD_AS(ep->record, struct door_data);
 
-	if (ep->addr.kind == ADDR_FD && d->noted != NOTED_NOTHING)
+	if (is_masters(ep->service, ep->use))
+		fd_nonblock(record_at(ep->record)->fd[0], true);
+	else if (ep->addr.kind == ADDR_FD && d->noted != NOTED_NOTHING)
 		fd_nonblock(record_at(ep->record)->fd[0],
 			    d->noted == NOTED_NONBLOCK);
 	d->noted = NOTED_NOTHING;
@@ -158,6 +169,11 @@ void listener_close(struct endpoint *ep, bool unlink_path)
 	free(ep);
 }
 
+void listener_changed(const struct endpoint *ep)
+{
+	door_blocks(ep->service, ep->use, record_at(ep->record)->fd[0]);
+}
+
 void listener_move(struct endpoint *ep, struct service *to)
 {
 	listener_look_away(ep);
@@ -166,7 +182,7 @@ void listener_move(struct endpoint *ep, struct service *to)
 	ep->service = to;
 	record_at(ep->record)->service = to->slot;
 	record_commit(ep->record);
-	door_blocks(to, ep->use, record_at(ep->record)->fd[0]);
+	listener_changed(ep);
 }
 
 /* ---- binding ---- */
