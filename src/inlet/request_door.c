@@ -54,6 +54,12 @@ static bool give(struct request *q, const char *message, size_t len, size_t n)
 
 static void on_deadline(void *arg);
 
+static void forget_deadline(struct request *q)
+{
+	timer_cancel(q->set->service->u->loop, &q->timer);
+	request_data(q)->deadline = 0;
+}
+
 /* Unfinished bytes have trigger_timeout from when they were first seen. */
 static void mind_rest(struct request *q)
 {
@@ -61,8 +67,7 @@ static void mind_rest(struct request *q)
 	struct request_data *d = request_data(q);
 
 	if (d->at == d->len) {
-		timer_cancel(s->u->loop, &q->timer);
-		d->deadline = 0;
+		forget_deadline(q);
 		return;
 	}
 	if (d->deadline || !s->conf->trigger_timeout)
@@ -98,6 +103,7 @@ static bool cut_all(struct request *q)
 		request_used(q, cut.used * n);
 		if (r == FRAME_MORE)
 			break;
+		forget_deadline(q);	/* what follows began later */
 	}
 	return true;
 }
