@@ -2,7 +2,7 @@
  * torture - bytes through a relay, both ways at once, each one checked.
  *
  *	torture -l UPSTREAM -c DOOR -n CONNECTIONS -b BYTES [-s SEED]
- *		[-r PERCENT] [-w PERCENT] [-e]
+ *		[-r PERCENT] [-w PERCENT] [-e] [-R RATE]
  *
  * Listens at UPSTREAM (tcp:PORT on loopback, unix:PATH), connects to DOOR,
  * and is both ends of CONNECTIONS connections, which carry BYTES in all, in
@@ -10,11 +10,13 @@
  * tells, shuts its side, and reads to the other's end: so order, loss and
  * doubling show at the first wrong byte. -r: so many are reset by one end on
  * the way. -w: so many ends read slowly. -e: DOOR echoes, UPSTREAM is not
- * used. Exit 0: all came as they must.
+ * used. -R: RATE bytes a second in all, until standard input ends; says
+ * "ready" once all connections are there. Exit 0: all came as they must.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,6 +32,7 @@
 #define CHUNK    (64 * 1024)
 #define IN_FLIGHT 64		/* not yet accepted at a time */
 #define NOBODY   UINT32_MAX
+#define PATIENCE 30		/* s, from the input's end to ours */
 
 struct conn {
 	uint64_t len[2];	/* what each end sends: 0 client, 1 server */
@@ -54,6 +57,8 @@ static struct conn *conns;
 static struct end *ends;
 static uint32_t n_conns = 1, opened, arrived, ended;
 static bool echo;
+static uint64_t rate, total;	/* bytes a second, all that were sent */
+static bool input_over, enough;	/* for now: the rate is kept */
 static int ep, door = -1;
 static char buf[CHUNK], want[CHUNK];
 
@@ -218,7 +223,7 @@ static bool transmit(struct end *e)
 	size_t n = 1 + chance(chance(2) ? 300 : CHUNK);
 	ssize_t w;
 
-	if (e->shut)
+	if (e->shut || (enough && !input_over))
 		return true;
 	if (n > left)
 		n = left;
@@ -227,6 +232,7 @@ static bool transmit(struct end *e)
 	if (w < 0)
 		return errno == EAGAIN || broken(e, strerror(errno));
 	e->sent += (uint64_t)w;
+	total += (uint64_t)w;
 	if (resets(e))
 		return false;
 	if (e->sent == conns[e->conn].len[e->side]) {
@@ -353,10 +359,48 @@ static bool finished(uint32_t all)
 	return all - ended <= resets_left && time(NULL) - since >= 2;
 }
 
+/* What each has sent is now all that it sends. */
+static void cut_short(void)
+{
+	for (struct end *e = ends; e; e = e->next)
+		if (!e->done && e->conn != NOBODY)
+			conns[e->conn].len[e->side] = e->sent;
+	input_over = true;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* At a rate: pauses while enough was sent, and looks at standard input. */
+static void keep_rate(time_t *end)
+{
+	static uint64_t began;
+	static bool told;
+	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	uint64_t now = now_ms();
+
+	if (!began)
+		began = now;
+	*end = time(NULL) + PATIENCE;
+	if (!told && opened == n_conns && (echo || arrived == n_conns)) {
+		printf("ready\n");
+		fflush(stdout);
+		told = true;
+	}
+	enough = total > (now - began) * rate / 1000;
+	if (poll(&in, 1, enough ? 5 : 0) > 0)
+		cut_short();
+}
+
 static void run(const struct sockaddr_storage *to, socklen_t len)
 {
 	uint32_t all = echo ? n_conns : 2 * n_conns;
-	struct epoll_event ev[64];
+	struct epoll_event ev[256];
 	time_t end = time(NULL) + 600;
 
 	while (!finished(all)) {
@@ -365,7 +409,9 @@ static void run(const struct sockaddr_storage *to, socklen_t len)
 		while (opened < n_conns &&
 		       (echo || opened < arrived + IN_FLIGHT))
 			open_one(to, len);
-		n = epoll_wait(ep, ev, 64, 500);
+		if (rate && !input_over)
+			keep_rate(&end);
+		n = epoll_wait(ep, ev, 256, 500);
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.ptr)
 				on_end(ev[i].data.ptr, ev[i].events);
@@ -373,7 +419,7 @@ static void run(const struct sockaddr_storage *to, socklen_t len)
 				accept_all();
 		}
 		if (time(NULL) > end) {
-			fprintf(stderr, "torture: %u of %u ends after 600 s\n",
+			fprintf(stderr, "torture: %u of %u ends in time\n",
 				ended, all);
 			exit(1);
 		}
@@ -390,7 +436,7 @@ int main(int argc, char **argv)
 	socklen_t len;
 	int o;
 
-	while ((o = getopt(argc, argv, "l:c:n:b:s:r:w:e")) != -1) {
+	while ((o = getopt(argc, argv, "l:c:n:b:s:r:w:eR:")) != -1) {
 		switch (o) {
 		case 'l': listen_address = optarg; break;
 		case 'c': to = optarg; break;
@@ -400,6 +446,7 @@ int main(int argc, char **argv)
 		case 'r': resets_in_100 = (unsigned)atoi(optarg); break;
 		case 'w': slow_in_100 = (unsigned)atoi(optarg); break;
 		case 'e': echo = true; break;
+		case 'R': rate = strtoull(optarg, NULL, 10); break;
 		default: return 2;
 		}
 	}
@@ -409,6 +456,8 @@ int main(int argc, char **argv)
 	r.rlim_cur = r.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &r);
 	state = seed;
+	if (rate)		/* more than it will have time for */
+		bytes = (uint64_t)n_conns << 40;
 	ep = epoll_create1(0);
 	plan(bytes, resets_in_100, slow_in_100);
 	if (!echo)
@@ -420,6 +469,9 @@ int main(int argc, char **argv)
 		free(e);
 	}
 	free(conns);
-	printf("%u connections\n", n_conns);
+	if (listen_address && strncmp(listen_address, "unix:", 5) == 0)
+		unlink(listen_address + 5);
+	printf("%u connections, %llu bytes\n", n_conns,
+	       (unsigned long long)total);
 	return 0;
 }

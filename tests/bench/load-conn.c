@@ -5,17 +5,22 @@
  * is kept. -s first sends three bytes and, once they have come back, closes.
  * Every failure counts as an error: a refused or reset connection, an answer
  * that is not as long as -x says (0: any answer). -R N starts so many a second
- * instead of as many as can be.
+ * instead of as many as can be. -i goes on until standard input ends, says
+ * "ready" after the first answer, and waits at the end for each connection
+ * that is in flight: none may be without an answer. With -z who is refused, or
+ * finds no path, tries again: there may be nobody for a while.
  */
 #include "bench.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #define NS 1000000000ULL
+#define PATIENCE (10 * NS) /* for the last answers */
 
 struct slot {
 	int fd;
@@ -30,10 +35,21 @@ struct load {
 	int ep;
 	size_t expect;
 	bool send;
+	bool to_eof, over; /* until standard input ends, which it did */
+	bool insist; /* until somebody listens */
+	uint64_t rest; /* nobody did: when to try again */
 	uint64_t rate, next; /* a second; when the next one may start */
 	struct slot **idle; /* slots that wait for their time */
 	size_t idles;
 };
+
+static void failed(struct load *l, int error)
+{
+	if (l->insist && (error == ECONNREFUSED || error == ENOENT))
+		l->rest = now_ns() + NS / 500;
+	else
+		window_error(&l->w, error);
+}
 
 static void begin(struct load *l, struct slot *s)
 {
@@ -44,7 +60,7 @@ static void begin(struct load *l, struct slot *s)
 	s->start = now_ns();
 	s->fd = dial(&l->to, SOCK_NONBLOCK);
 	if (s->fd < 0) {
-		window_error(&l->w, -s->fd);
+		failed(l, -s->fd);
 		l->idle[l->idles++] = s; /* tried again in the next turn */
 		return;
 	}
@@ -56,7 +72,7 @@ static void begin(struct load *l, struct slot *s)
 static void again(struct load *l, struct slot *s)
 {
 	close(s->fd);
-	if (l->rate)
+	if (l->rate || l->to_eof)
 		l->idle[l->idles++] = s;
 	else
 		begin(l, s);
@@ -64,13 +80,13 @@ static void again(struct load *l, struct slot *s)
 
 static void fail(struct load *l, struct slot *s, int error)
 {
-	window_error(&l->w, error);
+	failed(l, error);
 	again(l, s);
 }
 
 static void done(struct load *l, struct slot *s)
 {
-	if (l->expect && s->got != l->expect) {
+	if ((l->expect && s->got != l->expect) || (l->to_eof && !s->got)) {
 		fail(l, s, -1);
 		return;
 	}
@@ -111,6 +127,8 @@ static int start_due(struct load *l)
 {
 	uint64_t now = now_ns();
 
+	if (now < l->rest)
+		return 2;
 	while (l->idles && (!l->rate || l->next <= now)) {
 		struct slot *s = l->idle[--l->idles];
 
@@ -120,8 +138,9 @@ static int start_due(struct load *l)
 		if (s->fd < 0)
 			break;
 	}
+	/* Whoever loads for long sleeps, and starts two at once then. */
 	if (l->rate && l->idles && l->next > now)
-		return (int)((l->next - now) / 1000000);
+		return (int)((l->next - now) / 1000000) + l->to_eof;
 	return l->idles ? 0 : 20;
 }
 
@@ -133,11 +152,46 @@ static void turn(struct load *l, int ms)
 	for (int i = 0; i < n; i++) {
 		struct slot *s = ev[i].data.ptr;
 
-		if (l->send && !s->sent && (ev[i].events & EPOLLOUT))
+		if (!s) /* standard input */
+			l->over = true;
+		else if (l->send && !s->sent && (ev[i].events & EPOLLOUT))
 			on_writable(l, s);
 		else
 			on_readable(l, s);
 	}
+}
+
+static void run_window(struct load *l)
+{
+	window_open(&l->w);
+	l->next = now_ns();
+	while (window_tick(&l->w))
+		turn(l, start_due(l));
+}
+
+static void run_to_eof(struct load *l, size_t n)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+	bool told = false;
+	uint64_t end;
+
+	epoll_ctl(l->ep, EPOLL_CTL_ADD, STDIN_FILENO, &ev);
+	l->w.begin = l->next = now_ns();
+	while (!l->over) {
+		turn(l, start_due(l));
+		if (!told && l->w.units) {
+			printf("ready\n");
+			fflush(stdout);
+			told = true;
+		}
+	}
+	epoll_ctl(l->ep, EPOLL_CTL_DEL, STDIN_FILENO, &ev);
+	l->w.end = now_ns();
+	end = l->w.end + PATIENCE;
+	while (l->idles < n && now_ns() < end)
+		turn(l, 20);
+	for (size_t left = n - l->idles; left; left--)
+		window_error(&l->w, ETIMEDOUT);
 }
 
 static void run(struct load *l, size_t n)
@@ -149,10 +203,10 @@ static void run(struct load *l, size_t n)
 		die("calloc");
 	for (size_t i = 0; i < n; i++)
 		l->idle[l->idles++] = &slots[i];
-	window_open(&l->w);
-	l->next = now_ns();
-	while (window_tick(&l->w))
-		turn(l, start_due(l));
+	if (l->to_eof)
+		run_to_eof(l, n);
+	else
+		run_window(l);
 	window_print(&l->w);
 }
 
@@ -163,7 +217,7 @@ int main(int argc, char **argv)
 	size_t n = 16;
 	int option;
 
-	while ((option = getopt(argc, argv, WINDOW_OPTIONS "a:n:x:R:s")) !=
+	while ((option = getopt(argc, argv, WINDOW_OPTIONS "a:n:x:R:siz")) !=
 	       -1) {
 		if (option == 'a')
 			address = optarg;
@@ -175,9 +229,13 @@ int main(int argc, char **argv)
 			l.rate = number(optarg);
 		else if (option == 's')
 			l.send = true;
+		else if (option == 'i')
+			l.to_eof = true;
+		else if (option == 'z')
+			l.insist = true;
 		else if (!window_option(&l.w, option, optarg))
 			die("load-conn -a ADDRESS [-n N] [-x BYTES] [-R RATE] "
-			    "[-s]");
+			    "[-s] [-i] [-z]");
 	}
 	errno = 0;
 	if (!address)

@@ -1,6 +1,5 @@
 """A relay carries each byte once, in order, both ways, whatever the sockets
 are, however they are read, and ends as its ends do."""
-import os
 import socket
 import subprocess
 
@@ -43,8 +42,6 @@ builtin = echo
 
 def torture(usher, door, upstream, *args):
     """Everything is checked by tests/torture.c, which says what it does."""
-    if os.path.exists(f"{usher.dir}/up"):
-        os.unlink(f"{usher.dir}/up")
     doors = {"t": f"tcp:{usher.port(door)}", "u": f"unix:{usher.dir}/{door}"}
     ups = {"tcp": f"tcp:{usher.port('up')}", "unix": f"unix:{usher.dir}/up"}
     subprocess.run([f"{BUILD}/tests/torture", "-l", ups[upstream], "-c",
