@@ -11,6 +11,7 @@ and prints a line of JSON.
 import hashlib
 import json
 import os
+import resource
 import selectors
 import socket
 import subprocess
@@ -73,6 +74,44 @@ exec = /bin/sh -c 'echo "$USHER_TRIGGER" >> @DIR@/ran'
 """ + DOORS
 
 
+# What the full doses need beside CONF: workers that are no bottleneck, bytes
+# that are checked, requests of which half is there, runs that are waited for.
+DOSES = """
+[service fast]
+listen = tcp:127.0.0.1:@PORT:fast@ backlog=4096
+handoff = pass
+workers = 2
+exec = @BUILD@/tests/bench/worker-pass
+
+[service many]
+listen = tcp:127.0.0.1:@PORT:many@ backlog=4096
+handoff = share
+workers = 2
+exec = @BUILD@/tests/bench/limit-accept
+
+[service checked]
+listen = tcp:127.0.0.1:@PORT:checked@ backlog=4096
+relay = tcp:127.0.0.1:@PORT:up@
+
+[service spliced]
+listen = unix:@DIR@/spliced backlog=4096
+relay = unix:@DIR@/up
+survive = crash
+
+[service half]
+trigger = fifo:half
+trigger = unix:@DIR@/half backlog=4096
+trigger = tcp:127.0.0.1:@PORT:half@ backlog=4096
+workers = 3
+exec = /bin/sh -c 'echo "$USHER_TRIGGER" >> @DIR@/ran'
+
+[service held]
+trigger = fifo:held
+workers = 64
+exec = /bin/sleep 2
+"""
+
+
 # --- what runs in the processes --------------------------------------------------
 
 class Tally:
@@ -92,10 +131,10 @@ class Tally:
     def error(self, text):
         self.errors.append(f"{time.strftime('%H:%M:%S')} {text}")
 
-    def timed(self, began):
-        self.done += 1
-        if self.done == 1:
+    def timed(self, began, number=1):
+        if not self.done:
             print("ready", flush=True)
+        self.done += number
         self.worst = max(self.worst, time.monotonic() - began)
 
     def tell(self, **more):
@@ -118,6 +157,14 @@ def receive(sock):
         data += part
 
 
+def in_threads(one, number):
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def connections(address, pause="0"):
     """One after the other: each must be answered and ended in order."""
     tally = Tally()
@@ -132,6 +179,53 @@ def connections(address, pause="0"):
                         f"{time.monotonic() - began:.3f} s")
         tally.timed(began)
     tally.tell()
+
+
+def program(tally, command, ended):
+    """COMMAND goes on until its standard input ends, says ready, then what it
+    did; ENDED takes its last line."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True,
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:
+        if process.stdout.readline() == "ready\n":
+            print("ready", flush=True)
+            tally.over.wait()
+        out, err = process.communicate()
+    if process.returncode:
+        tally.error(err.strip() or f"status {process.returncode}")
+        tally.tell()
+        return
+    tally.tell(**ended(out.splitlines()[-1]))
+
+
+def flood(command, address, rate, *more):
+    """RATE connections a second (0: as many as can be) by load-conn.c: each
+    must be answered and ended in order."""
+    tally = Tally()
+
+    def ended(line):
+        told = json.loads(line)
+        tally.done = told["units"]
+        tally.worst = told["max"] / 1e6
+        if told["errors"]:
+            tally.errors += [told["error"]] * told["errors"]
+        return {"per_second": round(told["units"] / told["seconds"])}
+
+    program(tally, [command, "-i", "-a", address, "-x", "0", "-R", rate,
+                    *more], ended)
+
+
+def checked(command, door, upstream, number, rate):
+    """NUMBER connections through a relay, both ways at once, each byte
+    checked, RATE bytes a second in all, by torture.c."""
+    tally = Tally()
+
+    def ended(line):
+        tally.done = int(line.split()[2])
+        return {"connections": int(line.split()[0])}
+
+    program(tally, [command, "-c", door, "-l", upstream, "-n", number, "-R",
+                    rate], ended)
 
 
 class Stream:
@@ -233,6 +327,8 @@ def streams(address, number, rate="2000000"):
 def idle(address, number):
     """NUMBER connections to an echo that say nothing until the end."""
     tally = Tally()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     every = [dial(address) for _ in range(int(number))]
     print("ready", flush=True)
     tally.over.wait()
@@ -249,8 +345,9 @@ def idle(address, number):
     tally.tell()
 
 
-def waiters(binary, control, number):
-    """NUMBER at once of `usher trigger job N --wait`: each must end with 0."""
+def waiters(binary, control, number, service="job"):
+    """NUMBER at once of `usher trigger SERVICE N --wait`: each must end with
+    0."""
     tally = Tally()
 
     def one(start):
@@ -258,7 +355,7 @@ def waiters(binary, control, number):
         while not tally.over.is_set():
             began = time.monotonic()
             done = subprocess.run(
-                [binary, "trigger", "--control", control, "--wait", "job",
+                [binary, "trigger", "--control", control, "--wait", service,
                  f"w{n}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 text=True, check=False)
             if done.returncode:
@@ -267,12 +364,7 @@ def waiters(binary, control, number):
             tally.timed(began)
             n += 1000
 
-    threads = [threading.Thread(target=one, args=(i,))
-               for i in range(int(number))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(one, int(number))
     tally.tell()
 
 
@@ -297,6 +389,74 @@ def triggers(fifo, unix, pause="0.02"):
     tally.tell()
 
 
+def monitors(control, number):
+    """NUMBER at once that watch by `more`. Told of usher's end by an end of
+    file, each comes again at once, and must be let in."""
+    from harness import Control
+    tally = Tally()
+
+    def watch(watcher):
+        watcher.sock.settimeout(0.2)
+        while not tally.over.is_set():
+            try:
+                if not watcher.sock.recv(65536):
+                    return
+            except TimeoutError:
+                pass
+            except ConnectionResetError:    # what we had sent was not read
+                return
+
+    def one(_):
+        while not tally.over.is_set():
+            began = time.monotonic()
+            try:
+                with Control(control, PATIENCE) as watcher:
+                    watcher.send("Monitor", more=True)
+                    event = watcher.reply()["event"]
+                    if event["event"] != "begin":
+                        tally.error(f"{event}")
+                    tally.timed(began)
+                    watch(watcher)
+            except (OSError, ValueError, KeyError) as error:
+                tally.error(f"monitor: {error!r}")
+
+    in_threads(one, int(number))
+    tally.tell()
+
+
+def halves(fifo, unix, tcp, number="10"):
+    """Requests of which half is sent, at FIFO, Unix and TCP; the rest comes
+    after a while, in which usher may have changed. Numbered like triggers."""
+    tally = Tally()
+    # Kept: a writer's close ends whatever half request the FIFO has. One is
+    # there at a time, since all writers' bytes are one stream.
+    pipe = os.open(fifo, os.O_WRONLY)
+
+    def begun(n):
+        if n % int(number) == 0:
+            out = open(os.dup(pipe), "wb", buffering=0)
+        else:
+            with dial(f"unix:{unix}" if n % 2 else tcp) as sock:
+                out = sock.makefile("wb", 0)
+        out.write(b"h")
+        return out
+
+    while not tally.over.is_set():
+        began = time.monotonic()
+        held = []
+        try:
+            for n in range(tally.done, tally.done + int(number)):
+                held.append((begun(n), n))
+            tally.over.wait(0.7)
+            for out, n in held:
+                with out:
+                    out.write(b"%d\n" % n)
+        except OSError as error:
+            tally.error(f"half {held[-1:]}: {error}")
+        tally.timed(began, len(held))
+    tally.tell()
+
+
 def paths(*names):
     """Each must be there whenever it is looked for."""
     tally = Tally()
@@ -308,8 +468,8 @@ def paths(*names):
     tally.tell()
 
 
-KINDS = {f.__name__: f for f in (connections, streams, idle, waiters,
-                                 triggers, paths)}
+KINDS = {f.__name__: f for f in (connections, flood, checked, streams, idle,
+                                 waiters, triggers, monitors, halves, paths)}
 
 
 # --- what a test holds -------------------------------------------------------------
@@ -319,8 +479,8 @@ class Load:
 
     def __init__(self, usher, connections=(), streams=None, idle=None,
                  waiters=0, triggers=False, paths=(), pause=0.0,
-                 begin=True):
-        from harness import popen
+                 begin=True, doses=None):
+        from harness import BINARY, popen
         self.usher = usher
         self.popen = popen
         self.parts = {}
@@ -333,15 +493,43 @@ class Load:
         for name, number in (idle or {}).items():
             self.start(f"idle {name}", "idle", usher.address(name), number)
         if waiters:
-            from harness import BINARY
             self.start("waiters", "waiters", BINARY, usher.control, waiters)
         if triggers:
             self.start("triggers", "triggers", f"{usher.dir}/spool/job",
                        f"{usher.dir}/job")
         if paths:
             self.start("paths", "paths", *paths)
+        if doses:
+            self.doses(**doses)
         if begin:
             self.begin()
+
+    def doses(self, floods=None, checked=None, monitors=0, halves=0, held=0,
+              options=()):
+        """The loads that DOSES is for. FLOODS has a service's rate, CHECKED
+        a relay's connections, HELD is how many wait for runs of 2 s."""
+        from harness import BINARY
+        usher = self.usher
+        programs = usher.expand("@BUILD@/tests")
+        for name, rate in (floods or {}).items():
+            self.start(f"flood {name}", "flood", f"{programs}/bench/load-conn",
+                       usher.address(name), rate, *options)
+        for name, number in (checked or {}).items():
+            door = usher.address(name)
+            up = f"unix:{usher.dir}/up"
+            if door.startswith("tcp:"):
+                door = f"tcp:{usher.ports[name]}"
+                up = f"tcp:{usher.ports['up']}"
+            self.start(f"checked {name}", "checked", f"{programs}/torture",
+                       door, up, number, 20_000_000)
+        if monitors:
+            self.start("monitors", "monitors", usher.control, monitors)
+        if halves:
+            self.start("halves", "halves", f"{usher.dir}/spool/half",
+                       f"{usher.dir}/half",
+                       f"tcp:127.0.0.1:{usher.ports['half']}", halves)
+        if held:
+            self.start("held", "waiters", BINARY, usher.control, held, "held")
 
     def start(self, name, *words):
         self.parts[name] = self.popen(
@@ -373,31 +561,42 @@ class Load:
                     f"{tally['done']}: {tally['errors'][:5]}")
             if not tally["done"]:
                 problems.append(f"{name}: nothing was done")
-        if "triggers" in told:
-            problems += self.unrun(told["triggers"]["done"])
+        for name, letter in (("triggers", "t"), ("halves", "h")):
+            if name in told:
+                problems += self.unrun(name, letter, told[name]["done"])
         assert not problems, "\n".join(problems)
         return told
 
-    def unrun(self, total):
+    def unrun(self, name, letter, total):
         """Every numbered trigger has had its run, in a while."""
         from harness import wait_for
 
-        def missing():
+        def ran():
             with open(f"{self.usher.dir}/ran", encoding="ascii") as file:
-                seen = {line.strip() for line in file}
-            return {f"t{n}" for n in range(total)} - seen
+                return [line.rstrip("\n") for line in file]
+
+        def missing():
+            return {f"{letter}{n}" for n in range(total)} - set(ran())
 
         try:
             wait_for(lambda: not missing(), PATIENCE)
         except AssertionError:
             left = sorted(missing())
-            return [f"{len(left)} of {total} triggers never ran: {left[:5]}"]
+            torn = [line for line in ran() if line[:1] not in "htw" or
+                    not line[1:].isdecimal()]
+            return [f"{len(left)} of {total} {name} never ran: {left[:5]}; "
+                    f"torn ones: {torn[:5]}"]
         return []
 
 
 def summary(told):
-    return ", ".join(f"{name} {t['done']} (worst {t['worst'] * 1000:.0f} ms)"
-                     for name, t in told.items())
+    def one(name, t):
+        text = f"{name} {t['done']} (worst {t['worst'] * 1000:.0f} ms"
+        if "per_second" in t:
+            text += f", {t['per_second']} a second"
+        return text + ")"
+
+    return ", ".join(one(name, t) for name, t in told.items())
 
 
 if __name__ == "__main__":
