@@ -110,9 +110,9 @@ struct child_exit {
 	struct rusage usage;
 };
 
-/* Reaps by PIDFD without waiting. 1 it ended, 0 it lives, -errno. Works also
- * for a child that an earlier process started (PIDFD_GET_INFO, Linux 6.15;
- * before: known is false). */
+/* Reaps by PIDFD without waiting. 1 it ended, 0 it lives, or how it ended is
+ * told in a moment: ask again; -errno. Works also for a child that an earlier
+ * process started (PIDFD_GET_INFO, Linux 6.15; before: known is false). */
 int child_reap(int pidfd, struct child_exit *out);
 
 /* "exited with status 3", "killed by signal 9 (SIGKILL)" into BUF. */

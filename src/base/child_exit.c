@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/loop.h"
+
 /* linux/pidfd.h has these from 6.15 on; Debian 12's has not. */
 struct pidfd_info_exit {
 	uint64_t mask, cgroup;
@@ -33,16 +35,22 @@ static int ask(int pidfd, struct pidfd_info_exit *info)
 }
 
 /* Who is its parent now sees its end when we do, and until that one has reaped
- * it nothing tells how it ended. Who reaps nobody is not waited for often. */
-#define REAPED_MS 16
+ * it nothing tells how it ended. The loop asks in each round, since a pidfd
+ * stays readable; a parent that reaps nobody (a container's first process) is
+ * given up for good. */
+#define REAPED_US 100000
 
-static void await_reaping(int pidfd)
+static struct {
+	bool never;
+	int64_t since;	/* us; 0: all that we asked for were told */
+} reaping;
+
+static bool may_be_reaped(void)
 {
-	static int patience = REAPED_MS;
-	struct pollfd p = { .fd = pidfd };	/* POLLHUP */
-
-	if (patience && poll(&p, 1, patience) == 0)
-		patience /= 2;
+	if (reaping.since == 0)
+		reaping.since = loop_us();
+	reaping.never |= loop_us() - reaping.since > REAPED_US;
+	return !reaping.never;
 }
 
 /* Not our child: an earlier process started it. */
@@ -55,12 +63,9 @@ static int reap_strange(int pidfd, struct child_exit *out)
 	if (poll(&p, 1, 0) < 1)
 		return 0;
 	r = ask(pidfd, &info);
-	if (r == 0) {
-		await_reaping(pidfd);
-		r = ask(pidfd, &info);
-	}
 	if (r < 1)
-		return 1;
+		return r < 0 || !may_be_reaped();
+	reaping.since = 0;
 	out->known = true;
 	out->signaled = WIFSIGNALED(info.exit_code);
 	out->status = out->signaled ? WTERMSIG(info.exit_code)
