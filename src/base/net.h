@@ -108,7 +108,9 @@ int net_queue(int fd, struct net_queue *out);
  */
 struct net_queues *net_queues_begin(void);
 bool net_queues_more(struct net_queues *q);
-void net_queues_free(struct net_queues *q);	/* at any time */
+/* One more holder of Q, each of whom frees it, at any time. */
+struct net_queues *net_queues_share(struct net_queues *q);
+void net_queues_free(struct net_queues *q);
 /* As net_queue, from KNOWN where that is not NULL. */
 int net_queue_in(const struct net_queues *known, int fd,
 		 struct net_queue *out);

@@ -28,6 +28,7 @@ struct net_queues {
 	struct known *v;
 	uint32_t n, room;	/* a power of two */
 	int nl;			/* more will come from here; -1: that was all */
+	unsigned holders;
 };
 
 #define FIRST_ROOM 256
@@ -205,6 +206,13 @@ struct net_queues *net_queues_begin(void)
 		return NULL;
 	q = xcalloc(1, sizeof(*q));
 	q->nl = fd_take(&nl);
+	q->holders = 1;
+	return q;
+}
+
+struct net_queues *net_queues_share(struct net_queues *q)
+{
+	q->holders++;
 	return q;
 }
 
@@ -224,7 +232,7 @@ bool net_queues_more(struct net_queues *q)
 
 void net_queues_free(struct net_queues *q)
 {
-	if (!q)
+	if (!q || --q->holders > 0)
 		return;
 	fd_closep(&q->nl);
 	free(q->v);

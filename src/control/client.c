@@ -136,13 +136,13 @@ static void update(struct client *cl)
 		events |= EPOLLIN;
 	if (cl->unread > 0)
 		events |= EPOLLOUT;
+	if (cl->unread == 0 && !cl->call && !cl->dead &&
+	    (cl->leaving || (cl->eof && !cl->more)))
+		client_kill(cl);
 	if (events != cl->events && !cl->dead) {
 		cl->events = events;
 		loop_change(loop, cl->record, 0, events);
 	}
-	if (cl->unread == 0 && !cl->call && !cl->dead &&
-	    (cl->leaving || (cl->eof && !cl->more)))
-		client_kill(cl);
 	if (cl->unread == 0 && cl->call && cl->call->room)
 		cl->call->room(cl->call);
 	if ((int)waits == cl->waits)

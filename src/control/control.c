@@ -310,6 +310,7 @@ void control_close(struct usher *u)
 		free(call->data);	/* nobody will end it any more */
 		dispatch_free(call);
 	}
+	queues_end(c);
 	store_close(c->store);
 	close_door(c->door);
 	unlock(&c->addr, ROLE_LOCK);

@@ -317,8 +317,8 @@ static void put_usher(FILE *f, const struct control *c)
 struct exposition {
 	struct parts parts;
 	size_t family;
-	bool headed;
-	struct net_queues *known;
+	bool headed, asked;
+	struct net_queues *known;	/* once asked */
 };
 
 static const struct metric other_families[] = {
@@ -342,8 +342,6 @@ static void put_family(struct exposition *e)
 			&door_metrics[e->family - DOORS];
 
 		put_head(f, d->name, d->kind, d->help);
-		if (!e->known)
-			e->known = net_queues_begin();
 		return;
 	}
 	m = e->family < ARRAY_SIZE(metrics)
@@ -393,8 +391,10 @@ static bool put_next(struct parts *p)
 	if (!e->headed)
 		put_family(e);
 	e->headed = true;
-	if (e->known && net_queues_more(e->known))
+	if (e->family >= DOORS && !e->asked) {
+		e->asked = !queues_read(p->call->control, &e->known);
 		return true;
+	}
 	s = parts_next(p);
 	if (s) {
 		put_service(e, s);

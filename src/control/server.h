@@ -11,6 +11,7 @@
 #include "control/call.h"
 #include "control/control.h"
 #include "control/intake.h"
+#include "control/queues.h"
 
 struct out {
 	STAILQ_ENTRY(out) entry;
@@ -55,6 +56,7 @@ struct control {
 	struct timer rest;	/* out of descriptors: looks away */
 	struct timer more;	/* the rest of the line */
 	struct task work;	/* the line, after the doors */
+	struct queues queues;
 	struct store *store;
 	struct monitor *monitor;
 	uint64_t accepted, refused;

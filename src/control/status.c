@@ -325,13 +325,8 @@ static bool put_counts(struct status *st)
 /* One service's doors are asked about one by one. */
 static bool read_queues(struct status *st)
 {
-	bool more = false;
-
-	if (st->known)
-		more = net_queues_more(st->known);
-	else if (!st->parts.single)
-		more = (st->known = net_queues_begin()) != NULL;
-	if (more)
+	if (!st->parts.single &&
+	    queues_read(st->parts.call->control, &st->known))
 		return true;
 	json_out_open(&st->out, "services", '[');
 	return next_section(st);
