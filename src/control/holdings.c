@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/json_out.h"
 #include "control/commands.h"
+#include "control/parts.h"
 #include "control/server.h"
 #include "control/store.h"
 #include "inlet/listener.h"
@@ -38,6 +40,7 @@ enum call_result do_store(struct call *c)
 	struct store *st = c->control->store;
 	const char *name = call_text(c, "name"), *why = store_name_bad(name);
 	int64_t expire = call_duration(c, "expire", 0);
+	uint64_t mark = store_mark(st);
 	int n = c->nfds;
 
 	if (why)
@@ -57,8 +60,10 @@ enum call_result do_store(struct call *c)
 	for (int i = 0; i < n; i++) {
 		int r = store_put(st, name, c->fds[i], c->uid, expire);
 
-		if (r < 0)
+		if (r < 0) {
+			store_back(st, mark);
 			return call_errno(c, r, NULL);
+		}
 		call_take_fd(c, i);
 	}
 	json_put(c->reply, "result",
@@ -67,25 +72,61 @@ enum call_result do_store(struct call *c)
 	return CALL_DONE;
 }
 
-static void add_item(void *arg, const struct store_item *item)
-{
-	json_t *o = json_object();
+/* ---- what is held ---- */
 
-	json_put_text(o, "name", item->name);
-	json_put_int(o, "uid", item->uid);
-	json_put_int(o, "descriptors", item->descriptors);
-	json_put(o, "expires", item->expires < 0 ? json_null() :
-		 json_real((double)item->expires / 1000));
-	json_array_append_new(arg, o);
+struct listing {
+	struct parts parts;
+	struct json_out out;	/* its f is a slice's */
+	struct store_item *items;
+	size_t n, told;
+	bool begun;
+};
+
+static void put_item(struct json_out *o, const struct store_item *item)
+{
+	json_out_open(o, NULL, '{');
+	json_out_text(o, "name", item->name);
+	json_out_int(o, "uid", item->uid);
+	json_out_int(o, "descriptors", item->descriptors);
+	if (item->expires < 0)
+		json_out_text(o, "expires", NULL);
+	else
+		json_out_real(o, "expires", (double)item->expires / 1000);
+	json_out_close(o, '}');
+}
+
+static bool put_next(struct parts *p)
+{
+	struct listing *l = (struct listing *)p;
+
+	l->out.f = p->out;
+	if (!l->begun) {
+		l->begun = true;
+		json_out_open(&l->out, NULL, '{');
+		json_out_open(&l->out, "names", '[');
+	}
+	if (l->told < l->n) {
+		put_item(&l->out, &l->items[l->told++]);
+		return true;
+	}
+	json_out_close(&l->out, ']');
+	json_out_close(&l->out, '}');
+	return false;
+}
+
+static void listing_end(struct parts *p)
+{
+	free(((struct listing *)p)->items);
 }
 
 enum call_result do_list_store(struct call *c)
 {
-	json_t *names = json_array();
+	struct listing *l = xcalloc(1, sizeof(*l));
 
-	store_each(c->control->store, add_item, names);
-	json_put(c->reply, "names", names);
-	return CALL_DONE;
+	l->n = store_list(c->control->store, &l->items);
+	l->parts.step = put_next;
+	l->parts.end = listing_end;
+	return parts_begin(c, &l->parts);
 }
 
 /* ---- fetch ---- */

@@ -27,7 +27,9 @@ struct lease {
 
 struct store {
 	struct usher *u;
+	int *held;		/* records, the oldest first */
 	unsigned n;
+	size_t room;		/* of held */
 	uint64_t next;
 	struct timer expiry;
 	TAILQ_HEAD(, lease) leases;
@@ -38,23 +40,50 @@ static struct stored_data *data_of(int record)
 	return RECORD_AS(record, struct stored_data);
 }
 
-/* What a service's workers stored is the service's, see work/shelf. */
-static int next_stored(int from)
+/* By age. What a service's workers stored is the service's (work/shelf) and
+ * not here. */
+static void hold(struct store *st, int record)
 {
-	do
-		from = record_next(RECORD_STORED, from);
-	while (from >= 0 && record_at(from)->service != RECORD_NOBODY);
-	return from;
+	unsigned at = st->n;
+
+	if (st->n == st->room) {
+		st->room = st->room ? st->room * 2 : 16;
+		st->held = xrealloc(st->held, st->room * sizeof(*st->held));
+	}
+	for (; at > 0 && record_at(st->held[at - 1])->id >
+			 record_at(record)->id; at--)
+		st->held[at] = st->held[at - 1];
+	st->held[at] = record;
+	st->n++;
+}
+
+/* Closes those that DROPS wants, and keeps the others' order. How many. */
+static int sweep(struct store *st, bool (*drops)(int record, const void *arg),
+		 const void *arg)
+{
+	unsigned left = 0, before = st->n;
+
+	for (unsigned i = 0; i < before; i++)
+		if (drops(st->held[i], arg))
+			record_close(st->held[i]);
+		else
+			st->held[left++] = st->held[i];
+	st->n = left;
+	return (int)(before - left);
 }
 
 /* ---- time ---- */
 
 static void look_at_clock(struct store *st);
 
-static void drop(struct store *st, int record)
+static bool has_expired(int record, const void *arg)
 {
-	record_close(record);
-	st->n--;
+	const struct stored_data *d = data_of(record);
+
+	if (!d->expires || d->expires > *(const int64_t *)arg)
+		return false;
+	log_notice("store: %s expired", d->name);
+	return true;
 }
 
 static void on_expiry(void *arg)
@@ -62,14 +91,7 @@ static void on_expiry(void *arg)
 	struct store *st = arg;
 	int64_t now = loop_now(st->u->loop);
 
-	for (int r = next_stored(-1); r >= 0; r = next_stored(r)) {
-		const struct stored_data *d = data_of(r);
-
-		if (!d->expires || d->expires > now)
-			continue;
-		log_notice("store: %s expired", d->name);
-		drop(st, r);
-	}
+	sweep(st, has_expired, &now);
 	look_at_clock(st);
 }
 
@@ -78,8 +100,8 @@ static void look_at_clock(struct store *st)
 {
 	int64_t first = 0, now = loop_now(st->u->loop);
 
-	for (int r = next_stored(-1); r >= 0; r = next_stored(r)) {
-		int64_t at = data_of(r)->expires;
+	for (unsigned i = 0; i < st->n; i++) {
+		int64_t at = data_of(st->held[i])->expires;
 
 		if (at && (!first || at < first))
 			first = at;
@@ -112,8 +134,8 @@ int store_room(const struct store *st, uid_t uid)
 {
 	int own = STORE_UID_MAX, all = STORE_MAX - (int)st->n;
 
-	for (int r = next_stored(-1); r >= 0; r = next_stored(r))
-		own -= data_of(r)->uid == uid;
+	for (unsigned i = 0; i < st->n; i++)
+		own -= data_of(st->held[i])->uid == uid;
 	return own < all ? own : all;
 }
 
@@ -135,55 +157,48 @@ int store_put(struct store *st, const char *name, int fd, uid_t uid,
 	record_at(record)->id = st->next++;
 	record_set_fd(record, 0, fd);
 	record_commit(record);
-	st->n++;
+	hold(st, record);
 	look_at_clock(st);
 	return 0;
 }
 
-static bool is_named(int record, const char *name)
+static bool is_named(int record, const void *name)
 {
 	return strcmp(data_of(record)->name, name) == 0;
-}
-
-/* NAME's (NULL: anybody's) oldest after the one with order ID; -1. */
-static int older_first(const char *name, bool begin, uint64_t id)
-{
-	int best = -1;
-
-	for (int r = next_stored(-1); r >= 0; r = next_stored(r)) {
-		uint64_t at = record_at(r)->id;
-
-		if ((name && !is_named(r, name)) || (!begin && at <= id))
-			continue;
-		if (best < 0 || at < record_at(best)->id)
-			best = r;
-	}
-	return best;
 }
 
 int store_get(const struct store *st, const char *name, int *fds, int max)
 {
 	int n = 0;
 
-	(void)st;
-	for (int r = older_first(name, true, 0); r >= 0 && n < max;
-	     r = older_first(name, false, record_at(r)->id))
-		fds[n++] = record_at(r)->fd[0];
+	for (unsigned i = 0; i < st->n && n < max; i++)
+		if (is_named(st->held[i], name))
+			fds[n++] = record_at(st->held[i])->fd[0];
 	return n;
 }
 
 int store_forget(struct store *st, const char *name)
 {
-	int n = 0;
+	int n = sweep(st, is_named, name);
 
-	for (int r = next_stored(-1); r >= 0; r = next_stored(r)) {
-		if (!is_named(r, name))
-			continue;
-		drop(st, r);
-		n++;
-	}
 	look_at_clock(st);
 	return n;
+}
+
+static bool is_younger(int record, const void *than)
+{
+	return record_at(record)->id >= *(const uint64_t *)than;
+}
+
+uint64_t store_mark(const struct store *st)
+{
+	return st->next;
+}
+
+void store_back(struct store *st, uint64_t mark)
+{
+	sweep(st, is_younger, &mark);
+	look_at_clock(st);
 }
 
 unsigned store_count(const struct store *st)
@@ -191,33 +206,38 @@ unsigned store_count(const struct store *st)
 	return st->n;
 }
 
-static bool is_first(int record)
+static int by_name(const void *a, const void *b)
 {
-	const char *name = data_of(record)->name;
+	int x = *(const int *)a, y = *(const int *)b;
+	int r = strcmp(data_of(x)->name, data_of(y)->name);
 
-	return older_first(name, true, 0) == record;
+	return r ? r : record_at(x)->id < record_at(y)->id ? -1 : 1;
 }
 
-void store_each(const struct store *st,
-		void (*fn)(void *arg, const struct store_item *item),
-		void *arg)
+size_t store_list(const struct store *st, struct store_item **out)
 {
+	CLEANUP(freep) int *order = xmalloc((st->n + 1) * sizeof(*order));
+	struct store_item *items = xcalloc(st->n + 1, sizeof(*items));
 	int64_t now = loop_now(st->u->loop);
+	size_t n = 0;
 
-	for (int r = next_stored(-1); r >= 0; r = next_stored(r)) {
-		const struct stored_data *d = data_of(r);
-		struct store_item item = {
-			.name = d->name,
-			.uid = d->uid,
-			.expires = d->expires ? d->expires - now : -1,
-		};
+	if (st->n)
+		memcpy(order, st->held, st->n * sizeof(*order));
+	qsort(order, st->n, sizeof(*order), by_name);
+	for (unsigned i = 0; i < st->n; i++) {
+		const struct stored_data *d = data_of(order[i]);
 
-		if (!is_first(r))
+		if (n && strcmp(items[n - 1].name, d->name) == 0) {
+			items[n - 1].descriptors++;
 			continue;
-		for (int k = next_stored(-1); k >= 0; k = next_stored(k))
-			item.descriptors += is_named(k, d->name);
-		fn(arg, &item);
+		}
+		snprintf(items[n].name, sizeof(items[n].name), "%s", d->name);
+		items[n].uid = d->uid;
+		items[n].expires = d->expires ? d->expires - now : -1;
+		items[n++].descriptors = 1;
 	}
+	*out = items;
+	return n;
 }
 
 /* ---- leases ---- */
@@ -337,7 +357,7 @@ int store_adopt(struct store *st, int record)
 			record_close(record);
 			return -EINVAL;
 		}
-		st->n++;
+		hold(st, record);
 		if (r->id >= st->next)
 			st->next = r->id + 1;
 		look_at_clock(st);
@@ -361,7 +381,8 @@ void store_close(struct store *st)
 	timer_cancel(st->u->loop, &st->expiry);
 	while ((l = TAILQ_FIRST(&st->leases)))
 		lease_end(l);
-	for (int r = next_stored(-1); r >= 0; r = next_stored(r))
-		record_close(r);
+	for (unsigned i = 0; i < st->n; i++)
+		record_close(st->held[i]);
+	free(st->held);
 	free(st);
 }

@@ -36,16 +36,19 @@ int store_get(const struct store *st, const char *name, int *fds, int max);
 int store_forget(struct store *st, const char *name);
 unsigned store_count(const struct store *st);
 
-/* Each name once, in order of age. */
+/* What was put in since the mark is closed, as if it had never come. */
+uint64_t store_mark(const struct store *st);
+void store_back(struct store *st, uint64_t mark);
+
+/* Each name once, sorted; UID and expiry are its oldest descriptor's. The
+ * list in *OUT is the caller's. How many. */
 struct store_item {
-	const char *name;
+	char name[STORE_NAME];
 	uid_t uid;
 	int descriptors;
 	int64_t expires;	/* ms from now, -1: never */
 };
-void store_each(const struct store *st,
-		void (*fn)(void *arg, const struct store_item *item),
-		void *arg);
+size_t store_list(const struct store *st, struct store_item **out);
 
 /* Leaves S's doors alone until the process behind PIDFD (taken) ends. 0,
  * -EBUSY: they are lent already; -errno: PIDFD is still the caller's. */
