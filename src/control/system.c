@@ -53,14 +53,6 @@ enum call_result do_shutdown(struct call *c)
 
 /* ---- kill ---- */
 
-struct killing {
-	struct call *call;
-	struct service *service;
-	const struct addr_cidr *cidr;
-	uint64_t *cookies;
-	size_t n;
-};
-
 static enum call_result killed(struct call *c, int n, const char *what)
 {
 	json_put_int(c->reply, "count", n);
@@ -108,45 +100,107 @@ static enum call_result kill_worker(struct call *c, const char *text)
 	return call_fail(c, ERROR_FAILED, "no worker %s is known", text);
 }
 
-static void collect(void *arg, const struct conn_info *info)
-{
-	struct killing *k = arg;
+/* ---- all of a network ---- */
 
-	if (!addr_cidr_match(k->cidr, info->peer))
-		return;
-	/* By doubling: the capacity is the next power of two. */
-	if ((k->n & (k->n - 1)) == 0)
-		k->cookies = xrealloc(k->cookies, (k->n ? k->n * 2 : 1) *
-						  sizeof(*k->cookies));
-	k->cookies[k->n++] = info->cookie;
+/* Ten thousand resets take a while, and the doors want theirs. */
+#define SLICE_US 250
+
+struct victim {
+	uint32_t slot;
+	uint64_t cookie;
+};
+
+/* One block: whatever ends the call frees it. */
+struct killing {
+	struct timer timer;
+	struct addr_cidr cidr;
+	uint32_t slot;		/* whose are being collected */
+	int ended;
+	size_t n, at, room;
+	struct victim v[];
+};
+
+static struct killing *killing_new(struct killing *old, size_t room)
+{
+	struct killing *k = xrealloc(old, sizeof(*k) + room * sizeof(*k->v));
+
+	if (!old)
+		memset(k, 0, sizeof(*k));
+	k->room = room;
+	return k;
 }
 
-static int kill_from(struct service *s, struct killing *k)
+static void collect(void *arg, const struct conn_info *info)
 {
-	int n = 0;
+	struct killing **k = arg;
+
+	if (!addr_cidr_match(&(*k)->cidr, info->peer))
+		return;
+	if ((*k)->n == (*k)->room)
+		*k = killing_new(*k, (*k)->room * 2);
+	(*k)->v[(*k)->n++] = (struct victim){ (*k)->slot, info->cookie };
+}
+
+/* True: there are more. */
+static bool kill_some(struct killing *k, struct usher *u)
+{
+	int64_t end = loop_us() + SLICE_US;
 	pid_t holder;
 
-	k->n = 0;
-	if (s->work && s->handler->conns && s->handler->kill_conn)
-		s->handler->conns(s, collect, k);
-	for (size_t i = 0; i < k->n; i++)
-		n += s->handler->kill_conn(s, k->cookies[i], &holder) == 0;
-	free(TAKE(k->cookies));
-	return n;
+	while (k->at < k->n && loop_us() < end) {
+		const struct victim *v = &k->v[k->at++];
+		struct service *s = model_by_slot(u, v->slot);
+
+		if (s && s->work && s->handler->kill_conn)
+			k->ended += s->handler->kill_conn(s, v->cookie,
+							  &holder) == 0;
+	}
+	return k->at < k->n;
+}
+
+static void on_kill(void *arg)
+{
+	struct call *c = arg;
+	struct killing *k = c->data;
+
+	if (kill_some(k, c->u)) {
+		timer_set(c->u->loop, &k->timer, 0, on_kill, c);
+		return;
+	}
+	killed(c, k->ended, call_text(c, "what"));
+	free(TAKE(c->data));
+	call_finish(c, CALL_DONE);
+}
+
+/* Who asked has left: what was asked for is done all the same. */
+static void on_drop(struct call *c)
+{
+	struct killing *k = c->data;
+
+	timer_cancel(c->u->loop, &k->timer);
+	while (kill_some(k, c->u))
+		;
+	free(TAKE(c->data));
 }
 
 static enum call_result kill_cidr(struct call *c, const char *text)
 {
-	struct addr_cidr cidr;
-	struct killing k = { .cidr = &cidr };
+	CLEANUP(freep) struct killing *k = killing_new(NULL, 16);
 	struct service *s;
-	int n = 0;
 
-	if (addr_cidr_parse(text, &cidr) < 0)
+	if (addr_cidr_parse(text, &k->cidr) < 0)
 		return call_invalid(c, "what", "from: and an address or CIDR");
-	TAILQ_FOREACH(s, &c->u->services, entry)
-		n += kill_from(s, &k);
-	return killed(c, n, call_text(c, "what"));
+	TAILQ_FOREACH(s, &c->u->services, entry) {
+		k->slot = s->slot;
+		if (s->work && s->handler->conns && s->handler->kill_conn)
+			s->handler->conns(s, collect, &k);
+	}
+	if (!kill_some(k, c->u))
+		return killed(c, k->ended, call_text(c, "what"));
+	timer_set(c->u->loop, &k->timer, 0, on_kill, c);
+	c->data = TAKE(k);
+	c->drop = on_drop;
+	return CALL_LATER;
 }
 
 enum call_result do_kill(struct call *c)
