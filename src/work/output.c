@@ -349,7 +349,8 @@ bool output_is_of(int record, int worker)
 	       id == record_at(worker)->id;
 }
 
-/* What a failing worker said last; the half line counts when it is one. */
+/* What a failing worker said last, as a terminal may show it; the half line
+ * counts when it is one. */
 static void keep_last(struct service *s, int record)
 {
 	struct output_data *d = data_of(record);
@@ -359,6 +360,9 @@ static void keep_last(struct service *s, int record)
 		return;
 	free(s->last_line);
 	s->last_line = xstrdup(l->last);
+	for (char *p = s->last_line; *p; p++)
+		if (((unsigned char)*p < ' ' && *p != '\t') || *p == 127)
+			*p = '?';
 }
 
 void output_ended(struct service *s, int record, bool failed)
