@@ -14,10 +14,13 @@
 #include "client/usage.h"
 #include "conf/conf.h"
 
+#define DEFAULT_FILE USHER_CONFDIR "/usher.ini"
+
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "effective", no_argument, NULL, 'e' },
 	{ "diff", no_argument, NULL, 'd' },
+	{ "control", required_argument, NULL, 'C' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -25,10 +28,24 @@ static const struct option options[] = {
 static const char usage[] =
 	"usage: usher check [-c FILE] [--effective] [--diff]\n";
 
-#define DEFAULT_FILE USHER_CONFDIR "/usher.ini"
+static const char help[] =
+	"\n"
+	"Reports every mistake of the configuration, with file and line.\n"
+	"\n"
+	"  -c, --config FILE  the configuration (" DEFAULT_FILE ")\n"
+	"  --effective        print all settings, defaults filled in\n"
+	"  --diff             what a reload of the running daemon would "
+	"change:\n"
+	"                     with FILE, or without -c with its own\n"
+	"  --control PATH     with --diff: the daemon's control socket\n"
+	"  -h, --help         this text\n"
+	"\n"
+	"Exit status: 0 done, 1 mistakes, 2 usage, 3 daemon not reachable,\n"
+	"4 refused. See usher(8).\n";
 
 struct check {
 	const char *path;	/* -c, or NULL */
+	const char *control;
 	bool effective, diff;
 };
 
@@ -50,8 +67,11 @@ static int read_words(int argc, char **argv, struct check *out)
 		case 'd':
 			out->diff = true;
 			break;
+		case 'C':
+			out->control = optarg;
+			break;
 		case 'h':
-			fputs(usage, stdout);
+			printf("%s%s", usage, help);
 			return 1;
 		default:
 			return usage_option("check", opt, argv) + 1;
@@ -134,7 +154,7 @@ int cmd_check(int argc, char **argv)
 	if (r)
 		return r - 1;
 	if (check.diff && !check.path && !check.effective)
-		return print_diff(NULL, NULL);
+		return print_diff(check.control, NULL);
 	if (!check.path)
 		check.path = DEFAULT_FILE;
 	source.path = check.path;
@@ -145,7 +165,8 @@ int cmd_check(int argc, char **argv)
 		conf_print(c, NULL, false, stdout);
 	result(&check, c, &report);
 	if (r == 0 && check.diff)
-		diff = print_diff(c->control.path, check.path);
+		diff = print_diff(check.control ?: c->control.path,
+				  check.path);
 	conf_report_free(&report);
 	conf_unref(&c);
 	return r == 0 ? diff : 1;

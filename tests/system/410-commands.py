@@ -111,7 +111,7 @@ with Daemon(CONF, fds=False) as usher:
     assert "[service hello] workers: cannot act here: this service takes " \
         "connections, not triggers; it acts in: " in usher.run(
             "scale", "hello", "3", status=1).stderr
-    assert out("check", "--diff") == (
+    assert out("check", "--diff", "--control", usher.control) == (
         f"{usher.file}, which the daemon reads:\nnothing changes\n")
     with open(f"{usher.dir}/other.ini", "w", encoding="utf-8") as file:
         file.write(usher.conf + "\n[service more]\nlisten = "
