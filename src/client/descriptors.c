@@ -132,12 +132,10 @@ static int list_store(struct ask *a)
 {
 	CLEANUP(json_decrefp) json_t *reply = NULL;
 	const json_t *names, *item;
-	int r = ask_connect(a);
+	int r = ask_reply(a, "ListStore", NULL, &reply);
 	size_t i;
 
-	if (r == 0)
-		r = talk_call(&a->talk, "ListStore", NULL, &reply);
-	if (r || ask_json(a, reply))
+	if (r || !reply)
 		return r;
 	names = json_object_get(reply, "names");
 	printf("%zu name%s\n", json_array_size(names),
@@ -247,8 +245,11 @@ int run_fetch(struct ask *a)
 	if (ask_option(a, "lease"))
 		json_put_bool(p, "lease", true);
 	r = talk_call(&a->talk, "Fetch", p, &reply);
-	if (r)
+	if (r) {
+		if (reply)
+			ask_json(a, reply);
 		return r;
+	}
 	if ((size_t)a->talk.nfds !=
 	    json_array_size(json_object_get(reply, "names"))) {
 		talk_complain(&a->talk, "%d descriptors came, not as many as "

@@ -57,11 +57,11 @@ static int own_status(bool wait, int r)
 	return wait && r ? EXIT_OWN : r;
 }
 
-static int report(struct ask *a, bool wait, const json_t *reply)
+static int report(struct ask *a, bool wait, json_t *reply)
 {
 	int64_t status;
 
-	if (!ask_json(a, (json_t *)(uintptr_t)reply))
+	if (!ask_json(a, reply))
 		printf("%s\n", json_get_text(reply, "result", "done"));
 	if (!wait)
 		return 0;
@@ -144,5 +144,7 @@ int run_trigger(struct ask *a)
 			      "--timeout; it goes on", a->argv[0]);
 		return EXIT_TIMED_OUT;
 	}
+	if (r && reply)
+		ask_json(a, reply);
 	return r ? own_status(wait, r) : report(a, wait, reply);
 }

@@ -11,27 +11,11 @@
 #include "client/table.h"
 #include "client/words.h"
 
-/* Calls and hands the reply over, or prints it as JSON; then it is NULL. */
-static int fetch(struct ask *a, const char *method, json_t *p, json_t **out)
-{
-	int r = ask_connect(a);
-
-	*out = NULL;
-	if (r) {
-		json_decref(p);
-		return r;
-	}
-	r = talk_call(&a->talk, method, p, out);
-	if (r == 0 && ask_json(a, *out))
-		json_decref(TAKE(*out));
-	return r;
-}
-
 int run_show(struct ask *a)
 {
 	CLEANUP(json_decrefp) json_t *reply = NULL;
-	int r = fetch(a, "Show", json_pack("{s:s}", "service", a->argv[0]),
-		      &reply);
+	int r = ask_reply(a, "Show", json_pack("{s:s}", "service", a->argv[0]),
+			  &reply);
 
 	if (r == 0 && reply)
 		fputs(json_get_text(reply, "text", ""), stdout);
@@ -43,8 +27,8 @@ int run_explain(struct ask *a)
 	CLEANUP(json_decrefp) json_t *reply = NULL;
 	const json_t *step;
 	size_t i;
-	int r = fetch(a, "Explain", json_pack("{s:s, s:s}", "service",
-		      a->argv[0], "from", a->argv[1]), &reply);
+	int r = ask_reply(a, "Explain", json_pack("{s:s, s:s}", "service",
+			  a->argv[0], "from", a->argv[1]), &reply);
 
 	if (r || !reply)
 		return r;
@@ -62,7 +46,7 @@ static void print_conn(const json_t *c)
 
 	if (pid)
 		snprintf(worker, sizeof(worker), "%lld", (long long)pid);
-	printf("%-10lld %-14.14s %-22.22s %-7.7s %5s %7s %5s %5s\n",
+	printf("%-10lld %-13.13s %-21.21s %-7.7s %5s %7s %5s %5s\n",
 	       (long long)json_get_int(c, "cookie", 0),
 	       json_get_text(c, "service", ""), json_get_text(c, "peer", ""),
 	       json_get_text(c, "state", ""),
@@ -86,14 +70,14 @@ int run_conns(struct ask *a)
 		json_put_text(p, "service", a->argv[0]);
 	if (from)
 		json_put_text(p, "from", from);
-	r = fetch(a, "Connections", p, &reply);
+	r = ask_reply(a, "Connections", p, &reply);
 	if (r || !reply)
 		return r;
 	list = json_object_get(reply, "connections");
 	printf("%zu connection%s\n", json_array_size(list),
 	       json_array_size(list) == 1 ? "" : "s");
 	if (json_array_size(list))
-		printf("%-10s %-14s %-22s %-7s %5s %7s %5s %5s\n", "COOKIE",
+		printf("%-10s %-13s %-21s %-7s %5s %7s %5s %5s\n", "COOKIE",
 		       "SERVICE", "PEER", "STATE", "AGE", "WORKER", "UP",
 		       "DOWN");
 	json_array_foreach(list, i, c)
@@ -145,7 +129,9 @@ int run_events(struct ask *a)
 	r = talk_send(&a->talk, "Monitor", p, NULL, 0, true);
 	while (r == 0 && more) {
 		r = talk_receive(&a->talk, &reply, &more, -1);
-		if (r == 0 && !ask_json(a, json_object_get(reply, "event")))
+		if (reply && !ask_json(a, r ? reply :
+				       json_object_get(reply, "event")) &&
+		    r == 0)
 			print_event(json_object_get(reply, "event"));
 		json_decref(reply);
 	}
@@ -233,7 +219,7 @@ int run_metrics(struct ask *a)
 
 	if (ask_option(a, "http"))
 		return http(a);
-	r = fetch(a, "GetMetrics", NULL, &reply);
+	r = ask_reply(a, "GetMetrics", NULL, &reply);
 	if (r == 0 && reply)
 		fputs(json_get_text(reply, "text", ""), stdout);
 	return r;

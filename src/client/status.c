@@ -251,10 +251,10 @@ int run_status(struct ask *a)
 		return r;
 	}
 	r = talk_call(&a->talk, "Status", p, &status);
+	if (status && !ask_json(a, status) && r == 0)
+		print_status(a, status);
 	if (r)
 		return r;
-	if (!ask_json(a, status))
-		print_status(a, status);
 	return ask_option(a, "check") && is_degraded(a, status) ? EXIT_FAILED
 								: EXIT_DONE;
 }

@@ -75,6 +75,7 @@ int run_upgrade(struct ask *a)
 
 		talk_complain(&a->talk, "%s; the running one serves on",
 			      why ? why : a->talk.error);
+		ask_json(a, reply);
 		return r;
 	}
 	a->talk.quiet = false;

@@ -48,18 +48,15 @@ static int tell(struct ask *a, int r, json_t *reply)
 	const json_t *e;
 	size_t i;
 
-	if (a->json && a->talk.error)
-		json_put_text(reply, "error", a->talk.error);
-	if (ask_json(a, reply))
+	if (!reply)
 		return r;
-	if (!a->talk.error) {
-		puts(json_get_text(reply, "result", "done"));
-		return r;
-	}
 	json_array_foreach(json_object_get(reply, "errors"), i, e)
 		fprintf(stderr, "%s\n", json_string_value(e));
-	talk_complain(&a->talk, "%s", json_get_text(reply, "message",
-						    a->talk.error));
+	if (a->talk.error)
+		talk_complain(&a->talk, "%s", json_get_text(reply, "message",
+							    a->talk.error));
+	if (!ask_json(a, reply) && !a->talk.error)
+		puts(json_get_text(reply, "result", "done"));
 	return r;
 }
 

@@ -51,6 +51,8 @@ static const struct word words[] = {
 		       { "effective", 0, NULL, "print all settings",
 			 false },
 		       { "diff", 0, NULL, "what a reload would change",
+			 false },
+		       { "control", 0, "PATH", "the daemon's (--diff)",
 			 false } } },
 
 	{ .name = "import", .fn = cmd_import,
@@ -377,30 +379,41 @@ int ask_connect(struct ask *a)
 	return talk_open(&a->talk, a->word->name, a->control, a->verbose);
 }
 
-bool ask_json(const struct ask *a, const json_t *reply)
+bool ask_json(const struct ask *a, json_t *reply)
 {
 	CLEANUP(freep) char *text = NULL;
 
 	if (!a->json)
 		return false;
+	if (a->talk.error)
+		json_put_text(reply, "error", a->talk.error);
 	text = json_line(reply, NULL);
 	puts(text);
 	return true;
 }
 
-int ask_simple(struct ask *a, const char *method, json_t *parameters)
+int ask_reply(struct ask *a, const char *method, json_t *parameters,
+	      json_t **reply)
 {
-	CLEANUP(json_decrefp) json_t *reply = NULL;
 	int r = ask_connect(a);
 
+	*reply = NULL;
 	if (r) {
 		json_decref(parameters);
 		return r;
 	}
-	r = talk_call(&a->talk, method, parameters, &reply);
-	if (reply && a->json && a->talk.error)
-		json_put_text(reply, "error", a->talk.error);
-	if (reply && !ask_json(a, reply) && r == 0)
+	r = talk_call(&a->talk, method, parameters, reply);
+	if (*reply && ask_json(a, *reply))
+		json_decref(TAKE(*reply));
+	return r;
+}
+
+int ask_simple(struct ask *a, const char *method, json_t *parameters)
+{
+	CLEANUP(json_decrefp) json_t *reply = NULL;
+	int r = ask_reply(a, method, parameters, &reply);
+
+	if (r == 0 && reply)
 		puts(json_get_text(reply, "result", "done"));
 	return r;
 }

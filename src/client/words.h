@@ -61,8 +61,13 @@ int word_run(const struct word *w, int argc, char **argv);
 const char *ask_option(const struct ask *a, const char *option);
 /* Connects. 0 or an exit status. */
 int ask_connect(struct ask *a);
-/* With --json: prints REPLY as a line and is true. */
-bool ask_json(const struct ask *a, const json_t *reply);
+/* With --json: prints REPLY (an error's has its name, too) as a line and is
+ * true. */
+bool ask_json(const struct ask *a, json_t *reply);
+/* What METHOD answers in *REPLY; it is NULL once printed as JSON, which an
+ * error is too. PARAMETERS is taken. */
+int ask_reply(struct ask *a, const char *method, json_t *parameters,
+	      json_t **reply);
 /* Calls METHOD and prints the line of result. */
 int ask_simple(struct ask *a, const char *method, json_t *parameters);
 /* The daemon has gone: waits for the next one. 0 or an exit status, told. */

@@ -321,6 +321,30 @@ static void deny(struct call *c, const struct command *cmd)
 	json_put_text(c->reply, "level", needs);
 }
 
+/* So many names are looked through for a near one. */
+#define NEAR_MOST 128
+
+static void no_service(struct call *c, const char *name)
+{
+	const char *names[NEAR_MOST], *near;
+	const struct service *s;
+	size_t n = 0;
+
+	TAILQ_FOREACH(s, &c->u->services, entry) {
+		if (n == NEAR_MOST)
+			break;
+		names[n++] = s->name;
+	}
+	near = text_nearest(name, names, n);
+	if (near)
+		call_fail(c, ERROR_NO_SERVICE, "there is no service %s; did "
+			  "you mean %s?", name, near);
+	else
+		call_fail(c, ERROR_NO_SERVICE, "there is no service %s; "
+			  "status tells which there are", name);
+	json_put_text(c->reply, "service", name);
+}
+
 static bool right(struct call *c, const struct command *cmd)
 {
 	const char *name = call_text(c, "service"), *why = NULL;
@@ -332,8 +356,7 @@ static bool right(struct call *c, const struct command *cmd)
 	}
 	c->service = named(c);
 	if (name && !c->service && !(cmd->flags & COMMAND_NEW)) {
-		call_fail(c, ERROR_NO_SERVICE, "there is no service %s", name);
-		json_put_text(c->reply, "service", name);
+		no_service(c, name);
 		return false;
 	}
 	if ((cmd->flags & COMMAND_STREAM) && !c->more && !c->line) {
