@@ -21,6 +21,10 @@ struct net_note {
 	void *arg;
 };
 
+/* All addresses: one socket for both families, or for IPv4 alone on a machine
+ * without IPv6. */
+bool net_is_all(const struct addr *a);
+
 /*
  * Binds and listens on NAME, one of A's (A->names[i]); datagram kinds are
  * bound only. The descriptor is non-blocking, numbered RECORD_LOW or more,

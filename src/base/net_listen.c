@@ -263,17 +263,21 @@ static int open_all4(const struct addr *a, const struct addr_name *name,
 	return open_one(a, &all, note, beside);
 }
 
+bool net_is_all(const struct addr *a)
+{
+	return (a->kind == ADDR_TCP || a->kind == ADDR_UDP) && !a->host &&
+	       a->family == AF_UNSPEC && a->opt.v6only != ADDR_YES;
+}
+
 static int open_any(const struct addr *a, const struct addr_name *name,
 		    const struct net_note *note, bool beside)
 {
-	bool dual = (a->kind == ADDR_TCP || a->kind == ADDR_UDP) && !a->host &&
-		    a->family == AF_UNSPEC && a->opt.v6only != ADDR_YES;
 	int r;
 
 	if (a->kind == ADDR_FIFO || a->kind == ADDR_FD)
 		return -EINVAL;
 	r = open_one(a, name, note, beside);
-	if (dual && (r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL))
+	if (net_is_all(a) && (r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL))
 		r = open_all4(a, name, note, beside);
 	return r;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/net.h"
 #include "continuity/strays.h"
 #include "inlet/admit.h"
 #include "inlet/arrival.h"
@@ -38,6 +39,17 @@ static bool same_path(const struct service *s, const struct addr *a,
 			   (fifo && strcmp(fifo, path) == 0));
 }
 
+/* All addresses may be those of IPv4 alone here, see net_listen. */
+static bool same_name(const struct addr *a, const struct addr_name *want,
+		      const struct addr_name *name)
+{
+	if (net_is_all(a) && name->u.sa.sa_family == AF_INET)
+		return name->u.in.sin_addr.s_addr == INADDR_ANY &&
+		       addr_port(want) == addr_port(name);
+	return want->len == name->len &&
+	       memcmp(&want->u, &name->u, name->len) == 0;
+}
+
 static const struct addr *configured(struct service *s,
 				     const struct door_data *d,
 				     const struct addr_name *name,
@@ -57,8 +69,7 @@ static const struct addr *configured(struct service *s,
 			continue;
 		}
 		for (size_t k = 0; k < a->nnames; k++)
-			if (a->names[k].len == name->len &&
-			    memcmp(&a->names[k].u, &name->u, name->len) == 0)
+			if (same_name(a, &a->names[k], name))
 				return a;
 	}
 	return NULL;
@@ -89,7 +100,7 @@ static bool hang_door(struct service *s, int i)
 	const struct door_data *d = RECORD_AS(i, struct door_data);
 	struct addr_name name;
 	const struct addr *a;
-	struct addr own;
+	struct addr addr;
 
 	if (!memchr(d->path, 0, sizeof(d->path)) ||
 	    record_at(i)->arg > USE_TRIGGER || d->kind > ADDR_FD)
@@ -100,10 +111,10 @@ static bool hang_door(struct service *s, int i)
 		listener_as_noted(listener_hang(s, i, a, &name));
 		return true;
 	}
-	if (!d->adopted || describe(d, &name, &own) < 0)
+	if (!d->adopted || describe(d, &name, &addr) < 0)
 		return false;
-	listener_hang(s, i, &own, &name);
-	addr_free(&own);
+	listener_hang(s, i, &addr, &name);
+	addr_free(&addr);
 	return true;
 }
 
