@@ -13,7 +13,7 @@
  * can't read it. The low byte is the level, one more with each field or kind
  * that is added: from 2 on any goes on from any other (doc/HACKING).
  */
-#define STATE_VERSION (0x0002 + USHER_NEXT)
+#define STATE_VERSION (0x0003 + USHER_NEXT)
 #define STATE_HASHED  0x0001	/* slots stood where their hash told */
 #define ERA(version)   ((version) >> 8)
 #define LEVEL(version) ((version) & 0xff)
@@ -48,7 +48,8 @@ struct header {
 
 #define HEADER_ROOM 8192
 _Static_assert(sizeof(struct header) <= HEADER_ROOM, "header");
-_Static_assert(sizeof(struct record) == 208, "record");
+_Static_assert(sizeof(struct record) == 208 &&
+	       offsetof(struct record, whose) % 8 == 0, "record");
 _Static_assert(sizeof(struct slot) == 640, "slot");
 
 /* The one state of a process. */

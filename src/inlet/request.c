@@ -98,13 +98,48 @@ size_t request_space(const struct request *q)
 	return len < room ? room - len : 0;
 }
 
-/* AT and LEN change together, after the bytes they speak of. */
-static void set_range(struct request_data *d, uint32_t at, uint32_t len)
+/*
+ * Bytes move to the front in steps that can be done again: none writes over
+ * what it reads. MOVED says how far that is, and then that it is done, so that
+ * a kill in between is made good by request_mend.
+ */
+static void set_moved(struct request_data *d, uint64_t moved)
 {
 	atomic_signal_fence(memory_order_seq_cst);
-	d->at = at;
-	d->len = len;
+	d->moved = moved;
 	atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* N bytes are at the front; behind them, up to UP, was something. */
+static void settle(struct request_data *d, char *buf, uint32_t n, uint32_t up)
+{
+	set_moved(d, REQUEST_MOVED | n);
+	d->at = 0;
+	d->len = n;
+	memset(buf + n, REQUEST_BLANK, up - n);
+	set_moved(d, 0);
+}
+
+static void move(struct request_data *d, char *buf, uint32_t up)
+{
+	uint32_t n = d->len - d->at, done = (uint32_t)d->moved;
+
+	while (done < n) {
+		uint32_t step = n - done < d->at ? n - done : d->at;
+
+		memcpy(buf + done, buf + d->at + done, step);
+		done += step;
+		set_moved(d, done);
+	}
+	settle(d, buf, n, up);
+}
+
+void request_mend(struct request_data *d, char *buf)
+{
+	if (d->moved & REQUEST_MOVED)
+		settle(d, buf, (uint32_t)d->moved, RECORD_BUFFER);
+	else if (d->moved)
+		move(d, buf, RECORD_BUFFER);
 }
 
 void request_used(struct request *q, size_t used)
@@ -112,24 +147,16 @@ void request_used(struct request *q, size_t used)
 	struct request_data *d = request_data(q);
 
 	d->at += (uint32_t)used;
-	if (d->at < d->len || d->buffer < 0)
-		return;
-	memset(record_buffer(d->buffer), REQUEST_BLANK, d->len);
-	set_range(d, 0, 0);
+	if (d->at >= d->len && d->buffer >= 0)
+		settle(d, record_buffer(d->buffer), 0, d->len);
 }
 
 void request_compact(struct request *q)
 {
 	struct request_data *d = request_data(q);
-	uint32_t n = d->len - d->at, was = d->len;
-	char *buf;
 
-	if (d->at == 0)
-		return;
-	buf = record_buffer(d->buffer);
-	memmove(buf, buf + d->at, n);
-	set_range(d, 0, n);
-	memset(buf + n, REQUEST_BLANK, was - n);
+	if (d->at)
+		move(d, record_buffer(d->buffer), d->len);
 }
 
 void request_end(struct request *q)
@@ -144,32 +171,51 @@ void request_end(struct request *q)
 	free(q);
 }
 
+static bool is_sound(const struct request_data *d)
+{
+	uint64_t moved = d->moved & ~REQUEST_MOVED;
+
+	if (d->end > FRAME_SIZE)
+		return false;
+	if (d->moved & REQUEST_MOVED)
+		return moved <= RECORD_BUFFER;
+	return d->len <= RECORD_BUFFER && d->at <= d->len &&
+	       (!moved || (d->at && moved <= d->len - d->at));
+}
+
+static void forget_bytes(struct request_data *d)
+{
+	d->buffer = -1;
+	d->at = d->len = 0;
+	d->moved = 0;
+	d->whole = 0;
+}
+
 /* A kill between read() and the count of what it brought: the bytes that are
  * not blank were read. */
 int request_recover(struct request *q)
 {
 	struct request_data *d = request_data(q);
-	const char *buf;
 	uint32_t n = RECORD_BUFFER;
+	char *buf;
 
+	if (record_level() < MOVED_LEVEL)
+		d->moved = 0;
 	if (d->buffer < 0) {
-		set_range(d, 0, 0);
-		d->whole = 0;
+		forget_bytes(d);
 		return 0;
 	}
-	if (d->len > RECORD_BUFFER || d->at > d->len ||
-	    d->end > FRAME_SIZE || record_buffer_claim(d->buffer) < 0) {
-		d->buffer = -1;
-		set_range(d, 0, 0);
-		d->whole = 0;
+	if (!is_sound(d) || record_buffer_claim(d->buffer) < 0) {
+		forget_bytes(d);
 		return -EINVAL;
 	}
 	buf = record_buffer(d->buffer);
+	request_mend(d, buf);
 	if (d->whole)
 		return 0;
 	while (n > d->len && (unsigned char)buf[n - 1] == REQUEST_BLANK)
 		n--;
-	set_range(d, d->at, n);
+	d->len = n;
 	/* A datagram came whole, but who sent it is not known any more. */
 	if (q->kind == ADDR_UNIX_DGRAM && n > 0) {
 		if (q->set->service->conf->rules.n)

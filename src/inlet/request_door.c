@@ -279,8 +279,8 @@ static bool take_datagram(struct request *q, const struct fd_message *m)
 		return false;
 	else if (m)
 		answer(q, m, cut.end);
+	d->whole = 0;		/* else an empty one would follow a kill */
 	request_used(q, d->len);
-	d->whole = 0;
 	return true;
 }
 

@@ -23,7 +23,12 @@ struct request_data {
 	int64_t deadline;	/* ms, CLOCK_MONOTONIC; 0: none */
 	uint32_t door;		/* the RECORD_DOOR's index */
 	uint32_t packets;	/* a connection of seqpacket */
+	uint64_t moved;		/* see request_compact; from level 3 on */
 };
+
+/* In MOVED: so many bytes are at the front, and nothing else holds. */
+#define REQUEST_MOVED (1ull << 32)
+#define MOVED_LEVEL   3
 
 struct request {
 	TAILQ_ENTRY(request) entry;
@@ -69,6 +74,8 @@ void request_compact(struct request *q);
 void request_end(struct request *q);
 /* Makes what the record says of its buffer true after a take-over. */
 int request_recover(struct request *q);
+/* Of that: what was moving in D's buffer BUF at a kill is moved. */
+void request_mend(struct request_data *d, char *buf);
 
 /* Says to the set that there is no room: endpoints are not read. */
 void requests_full(struct requests *r);
