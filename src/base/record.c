@@ -366,6 +366,16 @@ void record_commit(int index)
 	FAULT("record-committed");
 }
 
+void record_move(int index, uint32_t service)
+{
+	struct record *r = record_at(index);
+	struct record to = *r;
+
+	to.service = service;
+	to.sum = record_sum(&to);
+	atomic_store(&r->whose, to.whose);
+}
+
 struct record *record_at(int index)
 {
 	return &record_all()[index];

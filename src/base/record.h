@@ -88,8 +88,14 @@ enum record_kind {
 
 struct record {
 	uint16_t magic, len, version, kind;
-	uint32_t sum;		/* of what never changes: magic to serial */
-	uint32_t service;	/* slot number, RECORD_NOBODY: usher's own */
+	union {
+		struct {
+			uint32_t sum;	  /* of what stays: magic to serial */
+			uint32_t service; /* slot number, RECORD_NOBODY:
+					   * usher's own */
+		};
+		_Atomic uint64_t whose;	/* both, see record_move */
+	};
 	uint32_t arg;		/* the kind's own constant */
 	uint32_t serial;
 	int32_t fd[RECORD_FDS];	/* -1: none */
@@ -203,6 +209,9 @@ int record_new(enum record_kind kind, uint32_t service, uint32_t arg);
 
 /* Sums and marks it used: from here on a crash keeps it. */
 void record_commit(int index);
+
+/* It is another service's from here on; before and after it is whole. */
+void record_move(int index, uint32_t service);
 
 struct record *record_at(int index);
 

@@ -95,7 +95,7 @@ static int describe(const struct door_data *d, const struct addr_name *name,
 	return r;
 }
 
-static bool hang_door(struct service *s, int i)
+static bool hang_door(struct service *s, int i, bool own)
 {
 	const struct door_data *d = RECORD_AS(i, struct door_data);
 	struct addr_name name;
@@ -111,11 +111,25 @@ static bool hang_door(struct service *s, int i)
 		listener_as_noted(listener_hang(s, i, a, &name));
 		return true;
 	}
-	if (!d->adopted || describe(d, &name, &addr) < 0)
+	if (!own || !d->adopted || describe(d, &name, &addr) < 0)
 		return false;
 	listener_hang(s, i, &addr, &name);
 	addr_free(&addr);
 	return true;
+}
+
+/* Usher was killed in a reload's commit, when a door had gone to a service
+ * that the last good configuration does not have: who has it there? */
+static bool hang_moved(struct usher *u, int i)
+{
+	struct service *s;
+
+	TAILQ_FOREACH(s, &u->services, entry)
+		if (hang_door(s, i, false)) {
+			record_move(i, s->slot);
+			return true;
+		}
+	return false;
 }
 
 /* ---- records ---- */
@@ -128,7 +142,7 @@ static bool hang(struct usher *u, struct service *s, int i)
 	case RECORD_SOURCES:
 		return admit_adopt(s, i) == 0;
 	case RECORD_DOOR:
-		return hang_door(s, i);
+		return hang_door(s, i, true);
 	case RECORD_REQUEST:
 	case RECORD_RUN:
 		/* Before trigger_start, which makes what was not found. */
@@ -246,6 +260,8 @@ static void revive_one(struct usher *u, int i,
 		kept = true;	/* of all Postfix services, found by kind */
 	else
 		kept = s && hang(u, s, i);
+	if (!kept && r->kind == RECORD_DOOR)
+		kept = hang_moved(u, i);
 	if (kept) {
 		count(out, &copy);
 		return;

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/net.h"
 #include "inlet/beside.h"
@@ -180,8 +181,8 @@ void listener_move(struct endpoint *ep, struct service *to)
 	TAILQ_REMOVE(&ep->service->endpoints, ep, entry);
 	TAILQ_INSERT_TAIL(&to->endpoints, ep, entry);
 	ep->service = to;
-	record_at(ep->record)->service = to->slot;
-	record_commit(ep->record);
+	record_move(ep->record, to->slot);
+	FAULT("door-moved");
 	listener_changed(ep);
 }
 

@@ -23,9 +23,10 @@ SOME = ("record-committed", "record-ending", "child-started")
 TAKING = {"state-mapped", "revived", "taken-ready", "taken-resumed",
           "taken-turn", "taken-dismissed", "taken-keeper"}
 # In an upgrade, in a reload, when a worker starts, or where a supervisor
-# starts usher: 621, 322, 634, 640; or where datagrams come: 325.
+# starts usher: 621, 635, 322, 634, 640; or where datagrams come: 325.
 ELSEWHERE = {"record-hung", "rehearse", "upgrade-handed", "upgrade-ready",
-             "received", "reload-tries", "worker-recorded", "datagram-read"}
+             "received", "reload-tries", "door-moved", "worker-recorded",
+             "datagram-read"}
 
 
 def marks():
