@@ -1,6 +1,8 @@
 /*
  * load-ping - messages of 64 bytes on N connections: each is sent when the
- * one before has come back; its time there and back is kept.
+ * one before has come back; its time there and back is kept. What is still
+ * under way when the window ends is waited for, and its time counts: else who
+ * never answers some of the connections would be the fastest.
  *
  * With -i the connections are only opened, each proved by one message, and
  * held: it prints {"open": N} and waits for the end of standard input.
@@ -73,6 +75,32 @@ static struct ping *open_all(int ep, const struct where *to, size_t n)
 	return pings;
 }
 
+/* The window is over: nothing is sent any more. */
+static void wait_for_rest(struct window *w, int ep, struct ping *pings,
+			  size_t n)
+{
+	struct epoll_event evs[64];
+	uint64_t until = now_ns() + 2000000000;
+	size_t under_way = n - w->errors;
+
+	while (under_way && now_ns() < until) {
+		int k = epoll_wait(ep, evs, ARRAY_SIZE(evs), 20);
+
+		for (int i = 0; i < k; i++) {
+			struct ping *p = evs[i].data.ptr;
+
+			if (!ping_back(w, p))
+				continue;
+			hist_add(&w->hist, now_ns() - p->start);
+			p->start = 0;
+			under_way--;
+		}
+	}
+	for (size_t i = 0; i < n && under_way; i++)
+		if (pings[i].start)
+			hist_add(&w->hist, now_ns() - pings[i].start);
+}
+
 static void run(struct window *w, int ep, struct ping *pings, size_t n)
 {
 	struct epoll_event evs[64];
@@ -92,6 +120,7 @@ static void run(struct window *w, int ep, struct ping *pings, size_t n)
 			ping_send(w, p);
 		}
 	}
+	wait_for_rest(w, ep, pings, n);
 	window_print(w);
 }
 
