@@ -27,7 +27,8 @@ CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 DEFAULTS = {
     "ipv4/tcp_rmem": "4096 131072 6291456",
     "ipv4/tcp_wmem": "4096 16384 4194304",
-    "ipv4/tcp_congestion_control": "cubic",
+    # The kernel's is cubic, which a namespace may be forbidden.
+    "ipv4/tcp_congestion_control": "reno cubic",
     "ipv4/ip_local_port_range": "1024 65535",   # not a default: many clients
     "core/somaxconn": "4096",
     "unix/max_dgram_qlen": "10",
@@ -67,8 +68,9 @@ def enter_namespace():
         flags = struct.pack("16sh14x", b"lo", 1 | 0x40)
         fcntl.ioctl(s, 0x8914, flags)
     for key, value in DEFAULTS.items():
-        with contextlib.suppress(OSError):
-            write(f"/proc/sys/net/{key}", value)
+        for v in value.split() if key.endswith("control") else [value]:
+            with contextlib.suppress(OSError):
+                write(f"/proc/sys/net/{key}", v)
 
 
 def raise_descriptors():
