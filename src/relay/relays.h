@@ -89,6 +89,8 @@ struct relay {
 	uint8_t kinds;			/* relay_side_kinds of both sides; in
 					 * the record too */
 	uint8_t todo;			/* bit: this direction, soon */
+	uint8_t kept;			/* bit: TCP keeps this direction's last
+					 * bytes for those that follow */
 	uint8_t little[2];		/* turns of bulk that moved little */
 };
 
@@ -194,8 +196,10 @@ enum flow_end {
 	FLOW_BROKEN,
 };
 
-/* Moves bytes of direction K until it must wait. */
+/* Moves bytes of direction K until it must wait or its turn is over. */
 enum flow_end flow_pump(struct relay *r, int k);
+/* So many turns of each direction, by turns, are one of R's. */
+int flow_turns(const struct relay *r);
 /* Gives buffer and pipe back. */
 void flow_end(struct relay *r, int k);
 /* What the sides are decides how their bytes may go. */

@@ -47,24 +47,40 @@ void relay_watch_idle(struct relay *r)
 
 static void soon(struct relay *r, int k, bool starved);
 
+/* One turn of each direction in *WHICH; those stay in it that have more. May
+ * end R: then false. */
+static bool take_turns(struct relay *r, unsigned *which)
+{
+	for (int k = 0; k < 2; k++) {
+		enum flow_end end;
+
+		if (!(*which & 1u << k))
+			continue;
+		end = flow_pump(r, k);
+		if (end == FLOW_BROKEN) {
+			relay_reset(r);
+			return false;
+		}
+		if (end == FLOW_STARVED)
+			soon(r, k, true);
+		if (end != FLOW_MORE)
+			*which &= ~(1u << k);
+	}
+	return true;
+}
+
 /* Directions of R whose bit is in WHICH; may end R: then false. */
 static bool serve(struct relay *r, unsigned which)
 {
 	const struct flow *f = relay_data(r)->flow;
 
 	r->moved = loop_now(r->home->service->u->loop);
-	for (int k = 0; k < 2; k++) {
-		enum flow_end end = FLOW_WAITS;
-
-		if (which & 1u << k)
-			end = flow_pump(r, k);
-		if (end == FLOW_BROKEN) {
-			relay_reset(r);
+	for (int i = 0; which && i < flow_turns(r); i++)
+		if (!take_turns(r, &which))
 			return false;
-		}
-		if (end == FLOW_MORE || end == FLOW_STARVED)
-			soon(r, k, end == FLOW_STARVED);
-	}
+	for (int k = 0; k < 2; k++)
+		if (which & 1u << k)
+			soon(r, k, false);
 	if (f[0].flags & f[1].flags & FLOW_SHUT) {
 		relay_end(r);
 		return false;
