@@ -13,8 +13,12 @@
 
 #include "base/text.h"
 #include "client/usage.h"
+#include "conf/lines.h"
 #include "daemon.h"
 #include "serve.h"
+
+/* A line of the section, where the value has blanks to break it at. */
+#define WIDTH 76
 
 static const char help[] =
 "usage: usher run [-l ADDRESS]... [--trigger ADDRESS]... [OPTION]... --\n"
@@ -135,22 +139,31 @@ static char *exec_value(char **argv)
 	return text_join(&words);
 }
 
-/* A value over 150 bytes goes on in indented lines, broken at blanks. */
-static void write_line(FILE *f, const char *line)
+/* "KEY = VALUE", or what --set had instead of it: the loader tells of that. */
+static int write_line(FILE *f, const char *line)
 {
-	while (strlen(line) > 150) {
-		size_t n = 150;
+	const char *value = strchr(line, '=');
+	size_t n = strcspn(line, " \t=");
+	CLEANUP(freep) char *key = xstrndup(line, n);
+	CLEANUP(freep) char *text = NULL;
 
-		while (n > 20 && line[n] != ' ')
-			n--;
-		if (line[n] != ' ')
-			break;
-		fprintf(f, "%.*s\n  ", (int)n, line);
-		line += n + 1;
+	if (!value || !*(value + 1 + strspn(value + 1, " \t"))) {
+		fprintf(f, "%s\n", line);
+		return 0;
 	}
-	fprintf(f, "%s\n", line);
+	value += 1 + strspn(value + 1, " \t");
+	text = lines_of(key, value, WIDTH);
+	if (!text) {
+		fprintf(stderr, "usher run: %s: '%.60s...' can't be given: no "
+			"text, or more than 190 bytes without a blank; a file "
+			"that the program reads would do\n", key, value);
+		return -EINVAL;
+	}
+	fputs(text, f);
+	return 0;
 }
 
+/* Allocated; NULL: it can't be one, and that was told. */
 static char *section(const struct strv *lines, const char *name, char **argv)
 {
 	CLEANUP(freep) char *exec = exec_value(argv);
@@ -158,12 +171,16 @@ static char *section(const struct strv *lines, const char *name, char **argv)
 	char *text = NULL;
 	size_t len;
 	FILE *f = xmemstream(&text, &len);
+	int r = 0;
 
 	fprintf(f, "[service %s]\n", name);
-	for (size_t i = 0; i < lines->n; i++)
-		write_line(f, lines->v[i]);
-	write_line(f, line);
+	for (size_t i = 0; i < lines->n && r == 0; i++)
+		r = write_line(f, lines->v[i]);
+	if (r == 0)
+		r = write_line(f, line);
 	xmemstream_end(f);
+	if (r < 0)
+		free(TAKE(text));
 	return text;
 }
 
@@ -242,6 +259,8 @@ int cmd_run(int argc, char **argv)
 	}
 	name = service_name(argv[optind]);
 	text = section(&lines, name, argv + optind);
+	if (!text)
+		return 2;
 	if (!print)
 		return serve(text, argv, carry);
 	fputs(text, stdout);

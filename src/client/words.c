@@ -270,14 +270,19 @@ static void add_option(struct option *to, char *letters,
 	}
 }
 
-static void set_own(struct ask *a, int i)
+/* 0 or an exit status. */
+static int set_own(struct ask *a, int i)
 {
 	const struct word_option *o = &a->word->options[i];
 
 	a->value[i] = optarg ? optarg : "";
-	if (o->repeated && optarg &&
-	    a->nall < (int)ARRAY_SIZE(a->all))
-		a->all[a->nall++] = optarg;
+	if (!o->repeated || !optarg)
+		return 0;
+	if (a->nall == (int)ARRAY_SIZE(a->all))
+		return ask_usage(a, "--%s more than %zu times", o->name,
+				 ARRAY_SIZE(a->all));
+	a->all[a->nall++] = optarg;
+	return 0;
 }
 
 /* -1: go on; else the exit status. */
@@ -317,7 +322,9 @@ static int read_options(struct ask *a, int argc, char **argv)
 		if (c == '?' || c == ':')
 			return usage_option(a->word->name, c, argv);
 		if (c >= OWN && c < COMMON) {
-			set_own(a, c - OWN);
+			r = set_own(a, c - OWN);
+			if (r)
+				return r;
 			continue;
 		}
 		r = set_common(a, c);

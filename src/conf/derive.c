@@ -369,6 +369,10 @@ void derive_defaults(struct conf_service *s)
 		s->max_connections = derive_acts(s) & ACT_C ? 100 : 0;
 	if (!derive_is_set(s, "roll"))
 		s->roll = rolls_alone(s) ? 0 : 1;
+	/* Not shorter than the first delay that somebody wished. */
+	if (!derive_is_set(s, "respawn_max") &&
+	    s->respawn_max < s->respawn_delay)
+		s->respawn_max = s->respawn_delay;
 	if (!derive_is_set(s, "ready"))
 		s->ready.kind = backend ? READY_PROBE : READY_EXEC;
 	derive_relay_workers(s);

@@ -73,10 +73,11 @@ static size_t piece(const struct text *t, size_t width, size_t most)
 static bool add(struct text *t, const char *before, size_t n)
 {
 	CLEANUP(freep) char *line = xasprintf("%s%.*s", before, (int)n, t->at);
-	CLEANUP(freep) char *all = t->s;
+	CLEANUP(freep) char *all = NULL;
 
 	if (!reader_takes(line))
 		return false;
+	all = TAKE(t->s);
 	t->s = xasprintf("%s%s\n", all ? all : "", line);
 	for (size_t i = 0; i < n; i++) {
 		if (t->at[i] == '\\' && i + 1 < n)

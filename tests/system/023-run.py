@@ -76,6 +76,18 @@ for line in ("listen = tcp:localhost:7000", "listen = unix:/tmp/x",
              "exec = /bin/sh -c 'exec cat \"$A\"'"):
     assert line in done.stdout.splitlines(), (line, done.stdout)
 
+# Long words are broken where they read back, and only there.
+script = "echo " + "x" * 60 + " '# no comment' " + "y" * 60 + " user = z " + \
+    "w" * 60
+text = plain("-l", "1", "--print-config", "--", "/bin/sh", "-c", script)[1]
+done = subprocess.run([BINARY, "check", "-c", "/dev/stdin"], input=text,
+                      text=True, capture_output=True, check=False,
+                      timeout=DEADLINE)
+assert done.returncode == 0 and max(map(len, text.splitlines())) < 100, (
+    text, done)
+status, out, err = plain("-l", "1", "--print-config", "--", "cat", "x" * 300)
+assert (status, out) == (2, "") and "without a blank" in err, (status, out, err)
+
 # Wrong words: usage, or what a file's mistake would say.
 assert plain()[0] == 2 and "wants -l ADDRESS" in plain()[2]
 assert plain("-l", "7000")[0] == 2

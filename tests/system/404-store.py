@@ -102,6 +102,9 @@ with Daemon(CONF) as usher:
     usher.run("store", "input")
     assert names()["input"]["descriptors"] == 1
     usher.run("store", "bad", "--fd", "77", status=2)
+    # None is left out in silence.
+    done = usher.run("store", "many", *["--fd", "0"] * 65, status=2)
+    assert "--fd more than 64 times" in done.stderr, done
 
     # Names as LISTEN_FDNAMES allows, no others.
     for bad in ("", "a:b", "a b", "a\n", "ä", "x" * 120):

@@ -181,7 +181,7 @@ with Daemon(CONF, fds=False) as usher:
         told = set(re.findall(r"(--[a-z][a-z-]+)", text)) - {"--help"}
         # Those that read their own words may tell of them more briefly.
         assert told <= listed, (command, told - listed)
-        if "--control" in listed:
+        if "--json" in listed:
             assert listed <= told | {"--help"}, (command, listed - told)
 
     assert out("shutdown") == "stopped: doors closed, nothing is left\n"

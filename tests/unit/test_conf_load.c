@@ -84,6 +84,8 @@ static const struct {
 	{ L E "relay = unix:/tmp/u\n", "ready", "probe" },
 	{ L E "relay = unix:/tmp/u\n", "max_connections", "0" },
 	{ L "relay = unix:/tmp/u\n", "max_connections", "0" },
+	{ L E "handoff = pass\nrespawn_delay = 2min\n", "respawn_max", "2min" },
+	{ L E "handoff = pass\nrespawn_delay = 1s\n", "respawn_max", "1min" },
 	{ L E, "pass_environment", "" },
 	{ L E "pass_environment = HOME\n", "pass_environment", "HOME" },
 	{ L E "rate = 60/min\n", "rate", "1/s burst=1" },
