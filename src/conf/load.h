@@ -1,6 +1,7 @@
 /*
- * load - what the parts of the loader share: files.c reads lines into
- * sections, derive.c knows what keys mean together, load.c makes services.
+ * load - what the parts of the loader share: files.c finds the files,
+ * sections.c reads their lines into sections, derive.c knows what keys mean
+ * together, load.c makes services.
  */
 #ifndef USHER_CONF_LOAD_H
 #define USHER_CONF_LOAD_H
@@ -75,4 +76,6 @@ void load_missing(struct load *l, struct conf_where where, const char *title,
 /* Reads the main file, or the text, and what it includes, into sections. 0 or
  * -errno of the main file; mistakes are in the report. */
 int files_read(struct load *l);
+/* Takes TEXT, keeps it, and reads it as the file NAME. */
+void sections_read(struct load *l, const char *name, char *text, size_t len);
 #endif
