@@ -22,17 +22,43 @@ struct plan {
 	void *arg;
 };
 
+/* One of Postfix's: main.cf may have changed. */
+static bool always_rolls(const struct conf_service *cs)
+{
+	return cs->enabled && cs->protocol == PROTOCOL_POSTFIX;
+}
+
+static void describe_usher(const struct plan *p, FILE *f)
+{
+	CLEANUP(freep) char *now = conf_compare_usher(p->old, p->conf,
+						      CONF_LIVE);
+	CLEANUP(freep) char *next = conf_compare_usher(p->old, p->conf,
+						       CONF_NEXT);
+
+	if (now)
+		fprintf(f, "usher: changes %s; at once\n", now);
+	if (next)
+		fprintf(f, "usher: changes %s; when it is started or upgraded "
+			"next\n", next);
+}
+
 static void describe_change(FILE *f, const struct conf_service *old,
 			    const struct conf_service *new)
 {
 	CLEANUP(strv_free) struct strv keys = { 0 };
 	unsigned bits = conf_compare(old, new, &keys);
 
-	if (bits == CONF_SAME)
+	if (bits == CONF_SAME) {
+		if (always_rolls(new))
+			fprintf(f, "%s: its workers roll, as at each reload\n",
+				new->name);
 		return;
+	}
 	fprintf(f, "%s: changes", new->name);
 	for (size_t i = 0; i < keys.n; i++)
 		fprintf(f, "%s %s", i ? "," : "", keys.v[i]);
+	if (always_rolls(new))
+		bits |= CONF_WORKERS;
 	fputs(bits & CONF_WORKERS ? "; its workers roll\n"
 	      : bits & CONF_DOORS ? "; its doors change\n"
 				  : "; at once\n", f);
@@ -42,6 +68,7 @@ static void describe(struct plan *p, FILE *f)
 {
 	const struct conf_service *cs, *old;
 
+	describe_usher(p, f);
 	TAILQ_FOREACH(cs, &p->conf->services, entry) {
 		old = conf_find(p->old, cs->name);
 		if (old)

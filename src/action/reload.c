@@ -73,6 +73,7 @@ static void reload_free(struct reload *r)
 	conf_report_free(&r->report);
 	free(r->steps);
 	free(r->failed);
+	free(r->text);
 	free(r);
 }
 
@@ -101,6 +102,7 @@ void reload_refuse(struct reload *r, int result, const char *why)
 static void rolled(void *arg, int result, const char *why)
 {
 	struct reload *r = arg;
+	CLEANUP(freep) char *good = NULL;
 
 	if (result < 0 && result != -ECANCELED && !r->failed)
 		r->failed = xstrdup(why ?: strerror(-result));
@@ -113,7 +115,8 @@ static void rolled(void *arg, int result, const char *why)
 		end(r, -EIO, text);
 		return;
 	}
-	end(r, 0, "reloaded");
+	good = TAKE(r->text);	/* outlives R */
+	end(r, 0, good);
 }
 
 /* Who waits is answered when all have settled, the others now. The next
@@ -123,7 +126,7 @@ static void roll_changed(struct reload *r)
 	struct usher *u = r->u;
 
 	under_way = NULL;
-	answer(&r->askers, false, 0, "reloaded");
+	answer(&r->askers, false, 0, r->text);
 	r->rolling = 1;		/* ours, so that it is not over at once */
 	for (size_t i = 0; i < r->n; i++) {
 		struct step *st = &r->steps[i];
@@ -138,6 +141,20 @@ static void roll_changed(struct reload *r)
 	begin_next(u);
 }
 
+/* What of [usher] this process can't follow is said. */
+static char *good_text(const struct reload *r)
+{
+	CLEANUP(freep) char *next = conf_compare_usher(r->old, r->conf,
+						       CONF_NEXT);
+
+	if (!next)
+		return xstrdup("reloaded");
+	log_warning("reload: %s: acts when usher is started or upgraded next",
+		    next);
+	return xasprintf("reloaded; %s: when usher is started or upgraded next",
+			 next);
+}
+
 void reload_tried(struct reload *r)
 {
 	CLEANUP(freep) char *why = NULL;
@@ -148,6 +165,7 @@ void reload_tried(struct reload *r)
 		return;
 	}
 	r->preparing = false;
+	r->text = good_text(r);
 	reload_commit(r);
 	log_notice("reloaded: %zu service%s, %zu new, %zu changed, %zu gone",
 		   r->conf->nservices, r->conf->nservices == 1 ? "" : "s",

@@ -56,6 +56,7 @@ struct reload {
 	unsigned rolling;	/* rolls that are waited for */
 	size_t opened, changed, closed;
 	char *failed;		/* a roll's reason */
+	char *text;		/* the answer when all is well */
 };
 
 /* Is LIST's address the very door EP, or must it be bound anew? */

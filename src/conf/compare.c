@@ -1,5 +1,6 @@
 /*
- * compare - what differs between two services, by the table of keys.
+ * compare - what differs between two services, and between two [usher]
+ * sections, by the table of keys.
  */
 #include <string.h>
 
@@ -113,4 +114,22 @@ unsigned conf_compare(const struct conf_service *a,
 		tell(changed, "spool");
 	}
 	return diff;
+}
+
+char *conf_compare_usher(const struct conf *a, const struct conf *b,
+			 unsigned change)
+{
+	char *text = NULL;
+
+	for (size_t i = 0; i < n_usher_keys; i++) {
+		const struct key *k = &usher_keys[i];
+		CLEANUP(freep) char *before = NULL;
+
+		if (k->change != change || value_same(k, a, b))
+			continue;
+		before = text;
+		text = xasprintf("%s%s%s", before ? before : "",
+				 before ? ", " : "", k->name);
+	}
+	return text;
 }

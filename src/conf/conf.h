@@ -301,9 +301,14 @@ enum conf_diff {
 	CONF_WORKERS = 2,	/* command, identity, limits, environment:
 				 * workers must be started anew */
 	CONF_LIVE = 4,		/* the rest: acts at once */
+	CONF_NEXT = 8,		/* of [usher]: when usher begins next */
 };
 /* Bits of conf_diff; the names of changed keys go to CHANGED if not NULL. */
 unsigned conf_compare(const struct conf_service *a,
 		      const struct conf_service *b, struct strv *changed);
+/* The keys of [usher] that differ and act as CHANGE says (CONF_LIVE or
+ * CONF_NEXT), "log, keeper"; allocated, NULL: none. */
+char *conf_compare_usher(const struct conf *a, const struct conf *b,
+			 unsigned change);
 
 #endif

@@ -31,11 +31,11 @@
 		.acts = where, .change = diff, .help = text,       \
 		##__VA_ARGS__                                      \
 	}
-#define OWN(k, ty, field, dflt, text, ...)                         \
+#define OWN(k, ty, field, dflt, diff, text, ...)                   \
 	{                                                          \
 		.name = k, .type = ty, .preset = dflt,             \
 		.offset = offsetof(struct conf, field),            \
-		.change = CONF_LIVE, .help = text, ##__VA_ARGS__   \
+		.change = diff, .help = text, ##__VA_ARGS__        \
 	}
 
 static const struct key_word handoffs[] = {
@@ -94,30 +94,32 @@ static const struct key_word log_levels[] = {
 };
 
 const struct key usher_keys[] = {
-	OWN("control", T_CONTROL, control, NULL,
+	OWN("control", T_CONTROL, control, NULL, CONF_LIVE,
 	    "the control socket, unix:PATH mode=MODE"),
-	OWN("control_allow", T_LEVELS, control_allow, NULL,
+	OWN("control_allow", T_LEVELS, control_allow, NULL, CONF_LIVE,
 	    "who may do what on the control socket", MANY),
-	OWN("spool", T_PATH, spool, NULL, "the directory of FIFOs"),
-	OWN("include", T_GLOBS, include, NULL,
+	OWN("spool", T_PATH, spool, NULL, CONF_LIVE, "the directory of FIFOs"),
+	/* What the files say tells itself. */
+	OWN("include", T_GLOBS, include, NULL, CONF_SAME,
 	    "further files, as a pattern of paths", MANY),
-	OWN("log", T_WORD, log, "auto", "where the log goes", WORDS(targets)),
-	OWN("log_level", T_WORD, log_level, "info",
+	OWN("log", T_WORD, log, "auto", CONF_NEXT, "where the log goes",
+	    WORDS(targets)),
+	OWN("log_level", T_WORD, log_level, "info", CONF_LIVE,
 	    "what is logged at the least", WORDS(log_levels)),
-	OWN("max_descriptors", T_NUMBER, max_descriptors, NULL,
+	OWN("max_descriptors", T_NUMBER, max_descriptors, NULL, CONF_NEXT,
 	    "how many descriptors usher may have open",
 	    BETWEEN(64, 524288)),
-	OWN("resolve_every", T_DURATION, resolve_every, "60s",
+	OWN("resolve_every", T_DURATION, resolve_every, "60s", CONF_LIVE,
 	    "how often upstreams' names are looked up again"),
-	OWN("upgrade_timeout", T_DURATION, upgrade_timeout, "10s",
+	OWN("upgrade_timeout", T_DURATION, upgrade_timeout, "10s", CONF_LIVE,
 	    "how long an upgraded image may take to be ready",
 	    BETWEEN(100, 3600000)),
-	OWN("keeper", T_WORD, keeper, "yes",
+	OWN("keeper", T_WORD, keeper, "yes", CONF_NEXT,
 	    "who keeps the descriptors when usher dies", WORDS(keepers)),
-	OWN("pid_file", T_PATH, pid_file, NULL,
+	OWN("pid_file", T_PATH, pid_file, NULL, CONF_NEXT,
 	    "a file with usher's pid, locked"),
 	OWN("shutdown_timeout", T_DURATION, shutdown_timeout, "30s",
-	    "drain time at shutdown"),
+	    CONF_LIVE, "drain time at shutdown"),
 };
 const size_t n_usher_keys = ARRAY_SIZE(usher_keys);
 

@@ -265,7 +265,7 @@ static const struct reader_events events = {
 	.known = on_known,
 };
 
-/* --- a file ---------------------------------------------------------------- */
+/* --- a file -------------------------------------------------------------- */
 
 void sections_read(struct load *l, const char *name, char *text, size_t len)
 {

@@ -119,6 +119,16 @@ with Daemon(CONF, fds=False) as usher:
     assert out("check", "-c", f"{usher.dir}/other.ini", "--diff").endswith(
         f"{usher.dir}/other.ini, beside what the daemon runs:\n"
         "more: opens\n")
+    # What this process can't follow is said beforehand and afterwards.
+    before = usher.conf
+    usher.write(before.replace("[usher]\n", "[usher]\nkeeper = respawn\n"
+                                   "resolve_every = 9s\n", 1))
+    assert "\nusher: changes resolve_every; at once\nusher: changes keeper; " \
+        "when it is started or upgraded next\n" in out("check", "--diff")
+    assert out("reload") == \
+        "reloaded; keeper: when usher is started or upgraded next\n"
+    usher.write(before)
+    out("reload", "--wait")
     assert out("roll", "hello", "--wait").startswith("hello: generation ")
     out("restart", "hello")
     assert out("loglevel", "debug") == "log level debug\n"
