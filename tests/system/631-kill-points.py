@@ -6,7 +6,7 @@ import sys
 
 from harness import TOP, Daemon, dose, skip, wait_for
 from continuity_lib import EVERY, is_debug, pause, took
-from continuity_load import CONF, Load, summary
+from continuity_load import CONF, DOSES, Load, summary
 
 timeout = 120
 full = 900
@@ -29,6 +29,13 @@ ELSEWHERE = {"record-hung", "rehearse", "upgrade-handed", "upgrade-ready",
              "datagram-read"}
 
 
+# What `make soak` loads it with besides, at full rate.
+IDLE = {"echo": 8000} if dose(20) == 20 else {}
+FULL = {"floods": {"fast": 0, "many": 0},
+        "checked": {"checked": 20, "spliced": 20},
+        "halves": 10} if IDLE else {}
+
+
 def marks():
     found = set()
     for folder, _, files in os.walk(os.path.join(TOP, "src")):
@@ -42,11 +49,12 @@ def marks():
 
 def one(name):
     at = f"{name}@{LATER[name]}" if name in LATER else name
-    with Daemon(CONF % {"keeper": "respawn"}, fds=False,
+    with Daemon(CONF % {"keeper": "respawn"} + DOSES, fds=False,
                 env={"USHER_CRASH_AT": at}) as usher:
         first = usher.pid
         load = Load(usher, connections=EVERY, streams={"relay": 4, "echo": 2},
-                    idle={"relay": 5}, triggers=True, waiters=1, pause=0.001, begin=False)
+                    idle={"relay": 5, **IDLE}, triggers=True, waiters=1,
+                    pause=0.001, begin=False, doses=FULL)
         deaths = 1
         if name in TAKING:      # who takes over dies at the mark
             deaths = 2
@@ -67,5 +75,5 @@ if not is_debug():
     skip("fault points are in builds with --enable-debug")
 every = sorted(marks() - ELSEWHERE)
 assert len(every) > 10 and set(SOME) <= set(every)
-for mark in sys.argv[1:] or (every if dose(20) == 20 else SOME):
+for mark in sys.argv[1:] or (every if IDLE else SOME):
     one(mark)

@@ -2,7 +2,7 @@
 is broken for two seconds, a wrong file on disk, upgrades to good and bad
 images, a package update."""
 from continuity_lib import dose, pause
-from continuity_load import DOORS
+from continuity_load import DOORS, DOSES, summary
 from harness import wait_for
 from systemd_lib import Unit
 
@@ -22,7 +22,9 @@ handoff = pass
 workers = 2-4
 settle = 50ms
 exec = /usr/bin/python3 @TESTS@/pass_worker.py plain
-""" + DOORS
+""" + DOORS + DOSES
+
+RATE = 0 if dose(40) == 40 else 300     # as many as can be; a check has others
 
 # Rehearses well, and then is no usher.
 CRASHES = """#!/bin/sh
@@ -83,15 +85,18 @@ def bad_upgrade(unit):
 
 
 def one(unit):
-    load = unit.load(connections=["pass", "share"], idle={"echo": 100},
-                     streams={"relay": 5})
+    load = unit.load(
+        connections=["pass", "share"], idle={"echo": dose(8000)},
+        streams={"relay": 5}, pause=0.005,
+        doses={"floods": {"fast": RATE, "many": RATE},
+               "checked": {"checked": 20, "spliced": 20}, "halves": 10})
     steps = [Unit.kill] * dose(40) + [
         lambda unit: unit.ctl("restart")] * dose(20) + [
         broken, wrong_file, update, upgrade, bad_upgrade]
     for step in steps:
         step(unit)
         pause(0.1)
-    print(load.end())
+    print(unit.root, len(steps), "steps:", summary(load.end()))
 
 
 for root in ("boot12", "boot13"):

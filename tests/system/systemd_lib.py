@@ -6,7 +6,7 @@
         unit.pid                            of the main process, inside
 
 In CONF @DIR@ is a folder seen under its own name on both sides, @TESTS@ the
-tests, @PORT:name@ a port inside. At the end the unit is stopped, and nothing
+tests, @PORT:name@ a port inside, @BUILD@ a folder with programs of the build. At the end the unit is stopped, and nothing
 of it may be left.
 """
 import glob
@@ -16,11 +16,14 @@ import shutil
 import tempfile
 
 import continuity_load
-from harness import TESTS, wait_for
+from harness import BUILD, TESTS, wait_for
 from lab import Boot, install
 
 SERVICE = "usher.service"
 RUN = "/etc/systemd/system/usher.service.d"
+# Loads, and workers that are no bottleneck.
+PROGRAMS = ("tests/torture", "tests/bench/load-conn",
+            "tests/bench/worker-pass", "tests/bench/limit-accept")
 # What a test needs of every unit: leaks can't be looked for in a sandbox.
 OURS = """[Service]
 Environment=ASAN_OPTIONS=detect_leaks=0
@@ -55,10 +58,15 @@ class Unit:
         self.ports = {}
         self.box = Boot(root, inject=self.tree, bind=(TESTS, self.dir))
         self.dropins = dropins
+        for name in PROGRAMS:
+            to = os.path.join(self.dir, "build", name)
+            os.makedirs(os.path.dirname(to), exist_ok=True)
+            shutil.copy(os.path.join(BUILD, name), to)
         self.conf = self.expand(conf)
 
     def expand(self, text):
         text = text.replace("@DIR@", self.dir).replace("@TESTS@", TESTS)
+        text = text.replace("@BUILD@", f"{self.dir}/build")
         return re.sub(r"@PORT:([\w.-]+)@", lambda m: str(
             self.ports.setdefault(m.group(1), 7000 + len(self.ports))), text)
 
