@@ -4,13 +4,18 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "client/table.h"
 #include "client/words.h"
 
-/* The name takes what the other columns leave of 80. */
-#define NAME_MOST 25
+/* The other columns, and the blanks between; the name takes what they leave
+ * of the terminal's width, or of 80. */
+#define OTHERS	  56
+#define WIDTH	  80
+#define WIDTH_MAX 250
 
 static double now(void)
 {
@@ -20,11 +25,25 @@ static double now(void)
 	return (double)ts.tv_sec;
 }
 
+static int room_for_name(void)
+{
+	struct winsize size = { 0 };
+	int width = WIDTH;
+
+	if (isatty(STDOUT_FILENO) &&
+	    ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
+	    size.ws_col > WIDTH)
+		width = size.ws_col < WIDTH_MAX ? size.ws_col : WIDTH_MAX;
+	return width - OTHERS;
+}
+
 static void print_row(int width, const struct row *r)
 {
-	printf("%-*.*s %-9s %4s %8s %10s %6s %7s %5s\n", width, width,
-	       r->name, r->state, r->gen, r->workers, r->queue, r->rate,
-	       r->refused, r->since);
+	char name[WIDTH_MAX];
+
+	printf("%-*s %-9s %4s %8s %10s %6s %7s %5s\n", width,
+	       table_name(r->name, width, name, sizeof(name)), r->state,
+	       r->gen, r->workers, r->queue, r->rate, r->refused, r->since);
 }
 
 static void print_table(const json_t *services)
@@ -35,7 +54,7 @@ static void print_table(const json_t *services)
 				  .gen = "GEN", .workers = "WORKERS",
 				  .queue = "QUEUE", .rate = "CONN/S",
 				  .refused = "REFUSED", .since = "SINCE" };
-	int width = (int)strlen(head.name);
+	int width = (int)strlen(head.name), most = room_for_name();
 	const json_t *s;
 
 	json_array_foreach((json_t *)services, i, s) {
@@ -43,8 +62,8 @@ static void print_table(const json_t *services)
 		if ((int)strlen(rows[i].name) > width)
 			width = (int)strlen(rows[i].name);
 	}
-	if (width > NAME_MOST)
-		width = NAME_MOST;
+	if (width > most)
+		width = most;
 	qsort(rows, n, sizeof(*rows), table_worst);
 	print_row(width, &head);
 	for (i = 0; i < n; i++)

@@ -42,11 +42,23 @@ const char *table_count(double n, char *buf, size_t len)
 	return buf;
 }
 
+/* Names differ at their ends more often than in the middle. */
+const char *table_name(const char *name, int width, char *buf, size_t len)
+{
+	int n = (int)strlen(name), tail = (width - 1) / 2;
+
+	if (n <= width)
+		return name;
+	snprintf(buf, len, "%.*s~%s", width - 1 - tail, name,
+		 name + n - tail);
+	return buf;
+}
+
 static int badness(const char *state)
 {
 	static const char *const order[] = {
 		"degraded", "draining", "paused", "starting", "rolling",
-		"running", "disabled",
+		[TABLE_USUAL] = "running", "disabled",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)

@@ -11,6 +11,12 @@ const char *table_age(double seconds, char *buf, size_t len);
 /* "17" "4.2k" "1.3M", at most five places; below 0: "-". */
 const char *table_count(double n, char *buf, size_t len);
 
+/* NAME in WIDTH places: a longer one without its middle, in BUF. */
+const char *table_name(const char *name, int width, char *buf, size_t len);
+
+/* bad of a running service. */
+#define TABLE_USUAL 5
+
 /* A service's row, ready to print. */
 struct row {
 	const json_t *service;
@@ -26,7 +32,7 @@ struct row {
 /* NOW: seconds since 1970. */
 void table_row(const json_t *service, double now, struct row *out);
 
-/* Worst first: state, then depth of queues, then the file's order. */
+/* Worst first: state, then depth of queues, then name. */
 int table_worst(const void *a, const void *b);
 
 /* "12 services, 1 degraded: php: exec: no such file"; allocated. */

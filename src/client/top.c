@@ -18,6 +18,7 @@
 #include "client/words.h"
 
 #define TICK_MS 1000
+#define LINE_MOST 400
 #define HISTORY 300		/* seconds kept of each service */
 
 struct history {
@@ -27,6 +28,8 @@ struct history {
 	unsigned seen;		/* in which tick last */
 };
 
+enum colour { RED = 1, YELLOW };
+
 enum sort { BY_WORST, BY_NAME, BY_RATE, BY_QUEUE, BY_WORKERS, BY_REFUSED,
 	    SORTS };
 static const char *const sort_names[SORTS] = {
@@ -35,7 +38,7 @@ static const char *const sort_names[SORTS] = {
 
 struct top {
 	struct ask *ask;
-	bool connected, paused, utf8, quit;
+	bool connected, paused, utf8, colours, quit;
 	enum sort sort;
 	size_t first;		/* row at the top of the table */
 	json_t *status;
@@ -225,7 +228,8 @@ static void draw_head(struct top *t, int width)
 		 (long long)json_get_int(t->status, "pid", 0),
 		 t->paused ? "  PAUSED" : "", t->lost ? "  DAEMON " : "",
 		 t->lost ? t->lost : "");
-	mvprintw(0, width > 9 ? width - 8 : 0, "%s", when);
+	if (width >= 60)
+		mvprintw(0, width - 8, "%s", when);
 	mvprintw(1, 0, "%.*s", width, headline);
 }
 
@@ -233,7 +237,8 @@ static void draw_head(struct top *t, int width)
  * longest name needs. */
 static int name_width(const struct top *t, int width)
 {
-	int longest = 7, room = width - 62;
+	int longest = 7, room = width < LINE_MOST / 2
+		? width - 62 : LINE_MOST / 2 - 62;
 
 	for (size_t i = 0; i < t->n; i++)
 		if ((int)strlen(t->rows[i].name) > longest)
@@ -243,18 +248,30 @@ static int name_width(const struct top *t, int width)
 	return longest < room ? longest : room;
 }
 
+/* What is bad is red, what is not as usual yellow, where there are colours. */
+static attr_t look_of(const struct top *t, const struct row *r)
+{
+	attr_t attr = r->bad == 0 ? A_BOLD : 0;
+
+	if (!r->service || !t->colours || r->bad >= TABLE_USUAL)
+		return attr;
+	return attr | COLOR_PAIR(r->bad == 0 ? RED : YELLOW);
+}
+
 static void draw_row(const struct top *t, int y, int width, int name,
 		     const struct row *r)
 {
-	int left;
-	attr_t attr = r->bad == 0 ? A_BOLD : 0;
+	char text[LINE_MOST], shown[LINE_MOST];
+	attr_t attr = look_of(t, r);
+	int left = width - name - 56 - 1;
 
+	snprintf(text, sizeof(text),
+		 "%-*s %-9.9s %4s %7s %10s %6s %7s %5s ", name,
+		 table_name(r->name, name, shown, sizeof(shown)), r->state,
+		 r->gen, r->workers, r->queue, r->rate, r->refused, r->since);
 	attron(attr);
-	mvprintw(y, 0, "%-*.*s %-9.9s %4s %7s %10s %6s %7s %5s ", name, name,
-		 r->name, r->state, r->gen, r->workers, r->queue, r->rate,
-		 r->refused, r->since);
+	mvaddnstr(y, 0, text, width);
 	attroff(attr);
-	left = width - name - 56 - 1;
 	if (r->service && left > 0)
 		draw_curve(t, r->name, left);
 }
@@ -376,6 +393,19 @@ static void end_top(struct top *t)
 	free(t->history);
 }
 
+/* no-color.org */
+static bool colours(void)
+{
+	const char *no = getenv("NO_COLOR");
+
+	if ((no && *no) || !has_colors() || start_color() == ERR ||
+	    use_default_colors() == ERR)
+		return false;
+	init_pair(RED, COLOR_RED, -1);
+	init_pair(YELLOW, COLOR_YELLOW, -1);
+	return true;
+}
+
 int run_top(struct ask *a)
 {
 	struct top t = { .ask = a };
@@ -395,6 +425,7 @@ int run_top(struct ask *a)
 	if (!screen)
 		return ask_usage(a, "TERM=%s is not known here",
 				 getenv("TERM") ? getenv("TERM") : "");
+	t.colours = colours();
 	cbreak();
 	noecho();
 	curs_set(0);
