@@ -25,7 +25,9 @@ static inline void bucket_fill(struct bucket *b, const struct text_rate *r,
 	 * lost: else a burst of 1 asked thrice a period gave 3/4 of it. */
 	double most = r->burst + 0.999 + spare;
 
-	if (b->at && now <= b->at)
+	/* While there are spare ones what comes due meanwhile waits: dropped,
+	 * it was a twentieth of 5,000/s with a burst of 1. */
+	if (b->at && (now <= b->at || b->tokens > most))
 		return;
 	if (b->at == 0)
 		b->tokens = r->burst;

@@ -51,6 +51,34 @@ START_TEST(bucket_rate)
 }
 END_TEST
 
+/* A door that was kept waiting wakes each millisecond and takes what came due,
+ * a while for each: what comes due in that while is not lost. */
+START_TEST(bucket_spare)
+{
+	const struct text_rate r = { 5000, 1 };
+	struct bucket b = { 0 };
+	double taken = 0;
+	int64_t now = 1;
+
+	bucket_fill(&b, &r, now, 0);
+	for (int64_t wake = 1001; wake <= 1000001; wake += 1000) {
+		now = now > wake ? now : wake;
+		bucket_fill(&b, &r, now,
+			    (double)(now - b.at) * r.per_second / 1e6);
+		while (bucket_take(&b)) {
+			taken++;
+			now += 40;
+			bucket_fill(&b, &r, now, 0);
+		}
+	}
+	ck_assert_double_ge(taken, 4900);
+	ck_assert_double_le(taken, 5005);
+	/* And nothing is saved up meanwhile but a burst. */
+	bucket_fill(&b, &r, now + 1000000, 0);
+	ck_assert_double_lt(b.tokens, 2);
+}
+END_TEST
+
 START_TEST(bucket_opens_again)
 {
 	const struct text_rate r = { 10, 5 };
@@ -363,6 +391,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, open_state, record_shutdown);
 	tcase_add_loop_test(tc, bucket_rate, 0, (int)ARRAY_SIZE(rates));
+	tcase_add_test(tc, bucket_spare);
 	tcase_add_test(tc, bucket_opens_again);
 	tcase_add_loop_test(tc, source_prefixes, 0,
 			    (int)ARRAY_SIZE(prefixes));
