@@ -41,7 +41,7 @@ struct handler {
 struct loop {
 	struct watch *watches;		/* by record index */
 	struct timers timers;
-	TAILQ_HEAD(, task) tasks;
+	struct tasks tasks, last;
 	struct handler signals[_NSIG];
 	sigset_t mask;
 	bool (*known)(void *arg, pid_t pid);
@@ -255,22 +255,38 @@ static void run_timers(struct loop *l)
 
 /* ---- tasks ---- */
 
+static void set_in(struct tasks *list, struct task *t)
+{
+	if (t->set)
+		return;
+	TAILQ_INSERT_TAIL(list, t, entry);
+	t->set = list;
+}
+
+void task_set_last_named(struct loop *l, struct task *t, void (*fn)(void *arg),
+			 void *arg, const char *name)
+{
+	t->fn = fn;
+	t->arg = arg;
+	t->name = name;
+	set_in(&l->last, t);
+}
+
 void task_set_named(struct loop *l, struct task *t, void (*fn)(void *arg),
 		    void *arg, const char *name)
 {
 	t->fn = fn;
 	t->arg = arg;
 	t->name = name;
-	if (!t->set)
-		TAILQ_INSERT_TAIL(&l->tasks, t, entry);
-	t->set = true;
+	set_in(&l->tasks, t);
 }
 
 void task_cancel(struct loop *l, struct task *t)
 {
+	(void)l;
 	if (t->set)
-		TAILQ_REMOVE(&l->tasks, t, entry);
-	t->set = false;
+		TAILQ_REMOVE(t->set, t, entry);
+	t->set = NULL;
 }
 
 /* A task may set tasks: those run in this round too, so work that goes on
@@ -279,7 +295,7 @@ static void run_tasks(struct loop *l)
 {
 	struct task *t;
 
-	while ((t = TAILQ_FIRST(&l->tasks))) {
+	while ((t = TAILQ_FIRST(&l->tasks)) || (t = TAILQ_FIRST(&l->last))) {
 		task_cancel(l, t);
 		TIMED(l, t->name, t->fn(t->arg));
 	}
@@ -394,6 +410,7 @@ int loop_open(struct loop **out, bool adopt)
 			return r;
 	}
 	TAILQ_INIT(&l->tasks);
+	TAILQ_INIT(&l->last);
 	l->now = loop_us() / 1000;
 	r = watch_signals(l);
 	if (r == 0)

@@ -94,10 +94,12 @@ static inline bool timer_is_set(const struct timer *t)
 	return t->pos != 0;
 }
 
+TAILQ_HEAD(tasks, task);
+
 /* A task runs once after this round's callbacks; zeroed is unset. */
 struct task {
 	TAILQ_ENTRY(task) entry;
-	bool set;
+	struct tasks *set;	/* where; NULL: it is not */
 	void (*fn)(void *arg);
 	void *arg;
 	const char *name;
@@ -106,6 +108,10 @@ struct task {
 #define task_set(l, t, fn, arg) task_set_named(l, t, fn, arg, #fn)
 void task_set_named(struct loop *l, struct task *t, void (*fn)(void *arg),
 		    void *arg, const char *name);
+/* When no other is left: all that this round brought has been dealt with. */
+#define task_set_last(l, t, fn, arg) task_set_last_named(l, t, fn, arg, #fn)
+void task_set_last_named(struct loop *l, struct task *t, void (*fn)(void *arg),
+			 void *arg, const char *name);
 void task_cancel(struct loop *l, struct task *t);
 
 /* SIGNO is blocked and comes through FN. SIGCHLD is the loop's own. */

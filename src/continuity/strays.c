@@ -244,11 +244,12 @@ static void sweep(void *arg)
 		timer_set(strays.u->loop, &strays.turn, 0, sweep_soon, NULL);
 }
 
-/* At the round's end, when what it brought is in records or gone on. */
+/* At the round's end, when what it brought is in records or gone on: what is
+ * collected for a message goes in a task of its own. */
 static void sweep_soon(void *arg)
 {
 	(void)arg;
-	task_set(strays.u->loop, &strays.sweep, sweep, NULL);
+	task_set_last(strays.u->loop, &strays.sweep, sweep, NULL);
 }
 
 void strays_sweep(struct usher *u, struct revived *out)
