@@ -151,21 +151,43 @@ static void hand_over(void *arg)
 	failed(r, error, "the new binary can't be executed");
 }
 
+/* What it said last; false: that was all for now. */
+static bool hear(struct rehearsal *r)
+{
+	size_t room = sizeof(r->said) - 1 - r->len;
+	ssize_t n = read(record_at(r->answer)->fd[0], r->said + r->len, room);
+
+	if (n > 0)
+		r->len += (size_t)n;
+	else if (n == 0 || errno != EAGAIN)
+		loop_unwatch(r->u->loop, r->answer, 0);
+	return n > 0;
+}
+
+static void on_answer(void *arg, uint32_t events)
+{
+	(void)events;
+	hear(arg);
+}
+
+/* Its end may be seen before its words. */
 static void rehearsed(struct rehearsal *r)
 {
 	struct child_exit e;
 	char text[320], how[80];
 
-	timer_cancel(r->u->loop, &r->limit);
 	if (child_reap(record_at(r->child)->fd[0], &e) <= 0)
 		return;
+	timer_cancel(r->u->loop, &r->limit);
+	while (hear(r))
+		;
 	if (r->hung) {
 		failed(r, -ETIMEDOUT, HUNG);
 		return;
 	}
 	if (e.known && !e.signaled && e.status == 0 &&
 	    strncmp(r->said, REHEARSED, strlen(REHEARSED)) == 0) {
-		task_set(r->u->loop, &r->over, hand_over, r);
+		task_set_last(r->u->loop, &r->over, hand_over, r);
 		return;
 	}
 	r->said[strcspn(r->said, "\n")] = 0;
@@ -179,19 +201,6 @@ static void on_child(void *arg, uint32_t events)
 {
 	(void)events;
 	rehearsed(arg);
-}
-
-static void on_answer(void *arg, uint32_t events)
-{
-	struct rehearsal *r = arg;
-	ssize_t n = read(record_at(r->answer)->fd[0], r->said + r->len,
-			 sizeof(r->said) - 1 - r->len);
-
-	(void)events;
-	if (n > 0)
-		r->len += (size_t)n;
-	else if (n == 0 || errno != EAGAIN)
-		loop_unwatch(r->u->loop, r->answer, 0);
 }
 
 static int watch(struct usher *u, int fd, loop_fn *fn, void *arg)
