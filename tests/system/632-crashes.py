@@ -4,7 +4,7 @@ goes on with everything, however often."""
 import os
 import signal
 
-from harness import Daemon
+from harness import Daemon, wait_for
 from continuity_lib import next_ready
 
 timeout = 60
@@ -28,8 +28,11 @@ def ended(usher, number):
 
 with Daemon(CONF, fds=False) as usher:
     with usher.client("cat") as client:
-        for _ in range(5):
+        for number in range(1, 6):
             ended(usher, signal.SIGKILL)
+            # Until then it counts as one that did not come to serve.
+            wait_for(lambda: usher.log.count("took over") == number, 20,
+                     "all of it taken over")
         assert DOORS_ONLY not in usher.log
         assert usher.call("Connections")["connections"]
         for _ in range(4):
