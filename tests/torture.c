@@ -58,7 +58,8 @@ static struct end *ends;
 static uint32_t n_conns = 1, opened, arrived, ended;
 static bool echo;
 static uint64_t rate, total;	/* bytes a second, all that were sent */
-static bool input_over, enough;	/* for now: the rate is kept */
+static bool input_over;
+static bool enough;		/* was sent: the rate lets no more pass yet */
 static int ep, door = -1;
 static char buf[CHUNK], want[CHUNK];
 

@@ -151,7 +151,7 @@ static void hand_over(void *arg)
 	failed(r, error, "the new binary can't be executed");
 }
 
-/* What it said last; false: that was all for now. */
+/* What it said last; false: no more of it is there. */
 static bool hear(struct rehearsal *r)
 {
 	size_t room = sizeof(r->said) - 1 - r->len;
